@@ -1,0 +1,189 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_HTTP_WAFCERT_H_INCLUDED_
+#define _NGX_HTTP_WAFCERT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_wafcert_store.h"
+#include "wafcert_cert.h"
+#include "wafcert_json.h"
+#include "wafcert_verdict.h"
+
+
+#define NGX_HTTP_WAFCERT_RETURN_KEY_NEVER   0
+#define NGX_HTTP_WAFCERT_RETURN_KEY_CREATE  1
+#define NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS  2
+
+
+#define NGX_HTTP_WAFCERT_AUTH_UNSET         0
+#define NGX_HTTP_WAFCERT_AUTH_OFF           1
+#define NGX_HTTP_WAFCERT_AUTH_TOKENS        2
+
+
+typedef enum {
+    NGX_HTTP_WAFCERT_LIST = 0,
+    NGX_HTTP_WAFCERT_SHOW,
+    NGX_HTTP_WAFCERT_CREATE,
+    NGX_HTTP_WAFCERT_MODIFY,
+    NGX_HTTP_WAFCERT_DELETE
+} ngx_http_wafcert_call_e;
+
+
+/* A line of a tokens file.  The token itself is not known. */
+
+typedef struct {
+    u_char                     sha256[WAFCERT_SHA256_LEN];
+    ngx_str_t                  project;       /* empty: any */
+    ngx_str_t                  label;
+    unsigned                   write:1;
+} ngx_http_wafcert_token_t;
+
+
+typedef struct {
+    ngx_array_t                zones;         /* of ngx_shm_zone_t * */
+    wafcert_validator_t       *validator;     /* the worker's own */
+} ngx_http_wafcert_main_conf_t;
+
+
+typedef struct {
+    ngx_shm_zone_t            *shm_zone;      /* NULL: no wafcert_api here */
+    ngx_flag_t                 write;
+
+    ngx_uint_t                 auth;
+    ngx_array_t               *tokens;        /* NULL: "off" */
+    ngx_uint_t                 denied_status;
+
+    size_t                     max_body_size;
+    ngx_uint_t                 return_key;
+    ngx_int_t                  quota;
+
+    ngx_uint_t                 reject_expired;
+    ngx_int_t                  min_rsa_bits;
+    ngx_uint_t                 chain;
+    wafcert_policy_t           policy;        /* made of these three */
+} ngx_http_wafcert_loc_conf_t;
+
+
+typedef void (*ngx_http_wafcert_body_pt)(ngx_http_request_t *r);
+
+typedef struct ngx_http_wafcert_list_s  ngx_http_wafcert_list_t;
+
+
+typedef struct {
+    ngx_http_wafcert_call_e    call;
+    ngx_str_t                  project;
+    ngx_str_t                  label;         /* of the token */
+    wafcert_verdict_t          verdict;
+    const char                *allow;         /* methods of the route */
+
+    /* body */
+    ngx_str_t                  body;
+    size_t                     body_size;     /* allocated */
+    ngx_http_wafcert_body_pt   body_handler;
+
+    /* create, modify, delete */
+    wafcert_upload_t           upload;
+    wafcert_bundle_t           bundle;
+    ngx_wafcert_copy_t         current;       /* the record as it was read */
+    ngx_wafcert_change_t       change;
+    ngx_event_t                event;
+    ngx_msec_t                 deadline;
+    unsigned                   dry_run:1;
+    unsigned                   validated:1;   /* "bundle" has to be freed */
+
+    ngx_http_wafcert_list_t   *list;
+
+    /* what the variables tell */
+    u_char                     id[2 * NGX_WAFCERT_ID_LEN];
+    unsigned                   has_id:1;
+    unsigned                   has_fingerprint:1;
+    ngx_str_t                  name;
+    u_char                     fingerprint[2 * WAFCERT_SHA256_LEN];
+} ngx_http_wafcert_ctx_t;
+
+
+extern ngx_module_t  ngx_http_wafcert_module;
+
+
+/* ngx_http_wafcert_api.c: the content handler */
+
+ngx_int_t ngx_http_wafcert_api_handler(ngx_http_request_t *r);
+
+/* Notes which certificate the request is about, for log and variables. */
+void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
+    const wafcert_record_t *record);
+
+
+/* ngx_http_wafcert_list.c: a list of any length, piece by piece */
+
+ngx_int_t ngx_http_wafcert_list(ngx_http_request_t *r);
+
+
+/* ngx_http_wafcert_write.c: create, modify and delete */
+
+ngx_int_t ngx_http_wafcert_write(ngx_http_request_t *r);
+
+
+/*
+ * ngx_http_wafcert_auth.c: NGX_OK with ctx->label, or NGX_DECLINED with
+ * ctx->verdict.  The body has not been read at that point.
+ */
+
+ngx_int_t ngx_http_wafcert_authorize(ngx_http_request_t *r,
+    ngx_uint_t write);
+char *ngx_http_wafcert_auth_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
+    ngx_str_t *file);
+
+
+/*
+ * ngx_http_wafcert_io.c
+ *
+ * Reads the body, in memory and up to wafcert_max_body_size, into ctx->body,
+ * and cleanses what nginx had read it into.  Calls "handler", which finalizes
+ * the request.  Returns what a content handler has to.
+ */
+
+ngx_int_t ngx_http_wafcert_read_body(ngx_http_request_t *r,
+    ngx_http_wafcert_body_pt handler);
+
+/* A buffer for an answer; cleansed at the end if it is to hold a key. */
+ngx_buf_t *ngx_http_wafcert_buf(ngx_http_request_t *r, size_t size,
+    ngx_uint_t key);
+
+/* Answers 200 with "b", and an ETag unless "revision" is 0. */
+ngx_int_t ngx_http_wafcert_answer(ngx_http_request_t *r, ngx_buf_t *b,
+    ngx_uint_t revision);
+
+/* Answers with ctx->verdict, and logs it. */
+ngx_int_t ngx_http_wafcert_refuse(ngx_http_request_t *r);
+
+/* Sends the header of an answer; "length" is -1 where it is not known. */
+ngx_int_t ngx_http_wafcert_send_header(ngx_http_request_t *r,
+    ngx_uint_t status, off_t length);
+
+/* Milliseconds since 1970 UTC. */
+
+int64_t ngx_http_wafcert_now(void);
+
+/* A parameter that is "true" or "false" (or absent); else NGX_ERROR. */
+
+ngx_int_t ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name);
+
+/* Whether the header, which may be a list of tags, names this revision. */
+ngx_uint_t ngx_http_wafcert_etag_matches(ngx_str_t *header,
+    ngx_uint_t revision);
+
+
+/* ngx_http_wafcert_log.c: keeps tokens out of what nginx itself logs */
+
+ngx_int_t ngx_http_wafcert_guard_log(ngx_conf_t *cf, ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_WAFCERT_H_INCLUDED_ */

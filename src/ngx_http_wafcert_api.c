@@ -1,0 +1,450 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+
+
+#define NGX_HTTP_WAFCERT_PROJECT_MAX  64
+
+
+static ngx_http_wafcert_ctx_t *ngx_http_wafcert_create_ctx(
+    ngx_http_request_t *r);
+static void ngx_http_wafcert_cleanup(void *data);
+static ngx_int_t ngx_http_wafcert_judge_request(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_route(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t *item);
+static ngx_str_t ngx_http_wafcert_last_segment(ngx_str_t *path);
+static ngx_uint_t ngx_http_wafcert_is(ngx_str_t *s, const char *word);
+static ngx_int_t ngx_http_wafcert_project(ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_id(ngx_http_wafcert_ctx_t *ctx,
+    ngx_str_t *id);
+static ngx_int_t ngx_http_wafcert_method(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t item);
+static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_wafcert_api_handler(ngx_http_request_t *r)
+{
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_wafcert_create_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_wafcert_judge_request(r, ctx) != NGX_OK) {
+        return ngx_http_wafcert_refuse(r);
+    }
+
+    switch (ctx->call) {
+
+    case NGX_HTTP_WAFCERT_LIST:
+        return ngx_http_wafcert_list(r);
+
+    case NGX_HTTP_WAFCERT_SHOW:
+        return ngx_http_wafcert_show(r);
+
+    default:
+        return ngx_http_wafcert_write(r);
+    }
+}
+
+
+static ngx_http_wafcert_ctx_t *
+ngx_http_wafcert_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_wafcert_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_wafcert_ctx_t));
+
+    cln->handler = ngx_http_wafcert_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_wafcert_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_http_wafcert_cleanup(void *data)
+{
+    ngx_http_wafcert_ctx_t  *ctx = data;
+
+    wafcert_json_upload_free(&ctx->upload);
+
+    if (ctx->validated) {
+        wafcert_bundle_free(&ctx->bundle);
+    }
+
+    if (ctx->event.timer_set) {
+        ngx_del_timer(&ctx->event);
+    }
+
+    if (ctx->event.posted) {
+        ngx_delete_posted_event(&ctx->event);
+    }
+}
+
+
+/* all that is judged before the body is read, in the documented order */
+
+static ngx_int_t
+ngx_http_wafcert_judge_request(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  item, write;
+
+    rc = ngx_http_wafcert_route(r, ctx, &item);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_wafcert_method(r, ctx, item);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    write = (ctx->call >= NGX_HTTP_WAFCERT_CREATE);
+
+    rc = ngx_http_wafcert_authorize(r, write);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->call == NGX_HTTP_WAFCERT_CREATE
+        || ctx->call == NGX_HTTP_WAFCERT_MODIFY)
+    {
+        return ngx_http_wafcert_content_type(r, ctx);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * ".../v1/{project_id}/waf/certificate[/{certificate_id}][/]", read from its
+ * end: what precedes it is the location's business.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_route(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_uint_t *item)
+{
+    ngx_int_t  rc;
+    ngx_str_t  path, id, segment, waf;
+
+    path = r->uri;
+
+    if (path.len > 1 && path.data[path.len - 1] == '/') {
+        path.len--;
+    }
+
+    ngx_str_null(&id);
+    *item = 0;
+
+    segment = ngx_http_wafcert_last_segment(&path);
+    waf = ngx_http_wafcert_last_segment(&path);
+
+    if (!ngx_http_wafcert_is(&segment, "certificate")
+        || !ngx_http_wafcert_is(&waf, "waf"))
+    {
+        *item = 1;
+        id = segment;
+        segment = waf;
+        waf = ngx_http_wafcert_last_segment(&path);
+    }
+
+    ctx->project = ngx_http_wafcert_last_segment(&path);
+
+    if (!ngx_http_wafcert_is(&segment, "certificate")
+        || !ngx_http_wafcert_is(&waf, "waf"))
+    {
+        goto not_found;
+    }
+
+    segment = ngx_http_wafcert_last_segment(&path);
+
+    if (!ngx_http_wafcert_is(&segment, "v1")) {
+        goto not_found;
+    }
+
+    rc = ngx_http_wafcert_project(ctx);
+
+    if (rc != NGX_OK || *item == 0) {
+        return rc;
+    }
+
+    return ngx_http_wafcert_id(ctx, &id);
+
+not_found:
+
+    ngx_str_null(&ctx->project);
+
+    return wafcert_refuse(&ctx->verdict, WAFCERT_API_NOT_FOUND,
+                          "the path is not that of a certificate call");
+}
+
+
+/* cuts it off, together with the slash before it */
+
+static ngx_str_t
+ngx_http_wafcert_last_segment(ngx_str_t *path)
+{
+    u_char     *p;
+    ngx_str_t   segment;
+
+    p = path->data + path->len;
+
+    while (p > path->data && p[-1] != '/') {
+        p--;
+    }
+
+    segment.data = p;
+    segment.len = path->data + path->len - p;
+
+    path->len = (p > path->data) ? p - path->data - 1 : 0;
+
+    return segment;
+}
+
+
+static ngx_uint_t
+ngx_http_wafcert_is(ngx_str_t *s, const char *word)
+{
+    return s->len == ngx_strlen(word)
+           && ngx_memcmp(s->data, word, s->len) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_project(ngx_http_wafcert_ctx_t *ctx)
+{
+    u_char  *p, *last;
+
+    p = ctx->project.data;
+    last = p + ctx->project.len;
+
+    if (p == last || ctx->project.len > NGX_HTTP_WAFCERT_PROJECT_MAX) {
+        goto illegal;
+    }
+
+    for ( /* void */ ; p < last; p++) {
+
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
+            || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-')
+        {
+            continue;
+        }
+
+        goto illegal;
+    }
+
+    return NGX_OK;
+
+illegal:
+
+    /* it will not do for a log or a variable either */
+
+    ngx_str_null(&ctx->project);
+
+    return wafcert_refuse(&ctx->verdict, WAFCERT_PROJECT_ILLEGAL,
+                          "a project id has 1 to %d letters, digits, \"_\" "
+                          "and \"-\"", NGX_HTTP_WAFCERT_PROJECT_MAX);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_id(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *id)
+{
+    u_char      c;
+    ngx_uint_t  i;
+
+    if (id->len != 2 * NGX_WAFCERT_ID_LEN) {
+        goto illegal;
+    }
+
+    for (i = 0; i < id->len; i++) {
+        c = id->data[i];
+
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f')) {
+            goto illegal;
+        }
+    }
+
+    for (i = 0; i < NGX_WAFCERT_ID_LEN; i++) {
+        ctx->change.id[i] = (u_char) ngx_hextoi(&id->data[2 * i], 2);
+    }
+
+    ngx_memcpy(ctx->id, id->data, id->len);
+    ctx->has_id = 1;
+
+    return NGX_OK;
+
+illegal:
+
+    return wafcert_refuse(&ctx->verdict, WAFCERT_ID_ILLEGAL,
+                          "a certificate id has %d hex digits in lower case",
+                          2 * NGX_WAFCERT_ID_LEN);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_method(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_uint_t item)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (!wlcf->write) {
+        ctx->allow = "GET, HEAD";
+
+    } else {
+        ctx->allow = item ? "GET, HEAD, PUT, DELETE" : "GET, HEAD, POST";
+    }
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        ctx->call = item ? NGX_HTTP_WAFCERT_SHOW : NGX_HTTP_WAFCERT_LIST;
+        return NGX_OK;
+    }
+
+    if (wlcf->write) {
+
+        if (!item && r->method == NGX_HTTP_POST) {
+            ctx->call = NGX_HTTP_WAFCERT_CREATE;
+            return NGX_OK;
+        }
+
+        if (item && r->method == NGX_HTTP_PUT) {
+            ctx->call = NGX_HTTP_WAFCERT_MODIFY;
+            return NGX_OK;
+        }
+
+        if (item && r->method == NGX_HTTP_DELETE) {
+            ctx->call = NGX_HTTP_WAFCERT_DELETE;
+            return NGX_OK;
+        }
+    }
+
+    return wafcert_refuse(&ctx->verdict, WAFCERT_METHOD_NOT_ALLOWED,
+                          "the method is not one of: %s", ctx->allow);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_content_type(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    u_char      c;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    if (type->len >= sizeof("application/json") - 1
+        && ngx_strncasecmp(type->data, (u_char *) "application/json",
+                           sizeof("application/json") - 1)
+           == 0)
+    {
+        if (type->len == sizeof("application/json") - 1) {
+            return NGX_OK;
+        }
+
+        c = type->data[sizeof("application/json") - 1];
+
+        if (c == ';' || c == ' ' || c == '\t') {
+            return NGX_OK;
+        }
+    }
+
+    return wafcert_refuse(&ctx->verdict, WAFCERT_CONTENT_TYPE,
+                          "the Content-Type is not application/json");
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_show(ngx_http_request_t *r)
+{
+    size_t                        size;
+    int64_t                       now;
+    ngx_int_t                     rc;
+    ngx_buf_t                    *b;
+    ngx_uint_t                    key, parts;
+    ngx_wafcert_copy_t            copy;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    key = (wlcf->return_key == NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS);
+
+    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+                               ctx->change.id, key, r->pool, &copy);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        (void) wafcert_refuse(&ctx->verdict, WAFCERT_NOT_FOUND,
+                              "the project has no certificate with this id");
+        return ngx_http_wafcert_refuse(r);
+    }
+
+    ngx_http_wafcert_about(ctx, &copy.record);
+
+    now = ngx_http_wafcert_now();
+    parts = WAFCERT_JSON_CONTENT|WAFCERT_JSON_STATUS|WAFCERT_JSON_DETAILS;
+
+    size = wafcert_json_certificate(NULL, &copy.record,
+                                    key ? &copy.key : NULL, parts, now);
+
+    b = ngx_http_wafcert_buf(r, size, key);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last += wafcert_json_certificate(b->last, &copy.record,
+                                        key ? &copy.key : NULL, parts, now);
+
+    return ngx_http_wafcert_answer(r, b, copy.record.revision);
+}
+
+
+void
+ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
+    const wafcert_record_t *record)
+{
+    ngx_memcpy(ctx->id, record->id.data, 2 * NGX_WAFCERT_ID_LEN);
+    ctx->has_id = 1;
+
+    ctx->name = record->name;
+
+    ngx_hex_dump(ctx->fingerprint, (u_char *) record->facts->chain[0].sha256,
+                 WAFCERT_SHA256_LEN);
+    ctx->has_fingerprint = 1;
+}

@@ -1,0 +1,352 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+
+#define NGX_HTTP_WAFCERT_TOKENS_MAX  (1024 * 1024)   /* bytes of a file */
+
+
+static ngx_table_elt_t *ngx_http_wafcert_token_header(ngx_http_request_t *r,
+    ngx_uint_t *n);
+static ngx_uint_t ngx_http_wafcert_token_match(
+    ngx_http_wafcert_token_t *token, u_char *sha256);
+static ngx_int_t ngx_http_wafcert_tokens_read(ngx_conf_t *cf,
+    ngx_str_t *file, ngx_str_t *text);
+static char *ngx_http_wafcert_token_parse(ngx_conf_t *cf,
+    ngx_array_t *tokens, u_char *p, u_char *last);
+static ngx_str_t ngx_http_wafcert_token_word(u_char **p, u_char *last);
+
+
+/*
+ * A token may stand in several lines, one for each project.  All lines are
+ * compared, and whole, whichever matches: the time tells nothing.
+ */
+
+ngx_int_t
+ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write)
+{
+    u_char                        sha256[WAFCERT_SHA256_LEN];
+    ngx_uint_t                    i, n, known;
+    ngx_table_elt_t              *h;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_token_t     *token, *granted;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (wlcf->tokens == NULL) {
+        return NGX_OK;
+    }
+
+    h = ngx_http_wafcert_token_header(r, &n);
+
+    if (h == NULL || h->value.len == 0) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
+                              "the request has no X-Auth-Token");
+    }
+
+    if (n > 1) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_INVALID,
+                              "the request has %lu X-Auth-Token headers",
+                              (unsigned long) n);
+    }
+
+    SHA256(h->value.data, h->value.len, sha256);
+
+    known = 0;
+    granted = NULL;
+    token = wlcf->tokens->elts;
+
+    for (i = 0; i < wlcf->tokens->nelts; i++) {
+
+        if (!ngx_http_wafcert_token_match(&token[i], sha256)) {
+            continue;
+        }
+
+        known = 1;
+        ctx->label = token[i].label;
+
+        if (token[i].project.len
+            && (token[i].project.len != ctx->project.len
+                || ngx_memcmp(token[i].project.data, ctx->project.data,
+                              ctx->project.len)
+                   != 0))
+        {
+            continue;
+        }
+
+        if (granted == NULL || !granted->write) {
+            granted = &token[i];
+        }
+    }
+
+    if (!known) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_INVALID,
+                              "the X-Auth-Token is not known, or no longer");
+    }
+
+    if (granted == NULL) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_PROJECT,
+                              "the X-Auth-Token is not for project \"%.*s\"",
+                              (int) ctx->project.len, ctx->project.data);
+    }
+
+    ctx->label = granted->label;
+
+    if (write && !granted->write) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_ROLE,
+                              "the X-Auth-Token may read certificates of the "
+                              "project and not change them");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_wafcert_token_match(ngx_http_wafcert_token_t *token, u_char *sha256)
+{
+    return CRYPTO_memcmp(token->sha256, sha256, WAFCERT_SHA256_LEN) == 0;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_wafcert_token_header(ngx_http_request_t *r, ngx_uint_t *n)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *found;
+
+    *n = 0;
+    found = NULL;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == sizeof("x-auth-token") - 1
+                && ngx_strncmp(h[i].lowcase_key, "x-auth-token",
+                               sizeof("x-auth-token") - 1)
+                   == 0)
+            {
+                found = &h[i];
+                (*n)++;
+            }
+        }
+    }
+
+    return found;
+}
+
+
+char *
+ngx_http_wafcert_auth_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
+    ngx_str_t *file)
+{
+    char        *rv;
+    u_char      *p, *last, *end;
+    ngx_str_t    text;
+    ngx_uint_t   line;
+
+    if (ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    *tokens = ngx_array_create(cf->pool, 4, sizeof(ngx_http_wafcert_token_t));
+    if (*tokens == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_wafcert_tokens_read(cf, file, &text) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    end = text.data + text.len;
+    line = 1;
+
+    for (p = text.data; p < end; p = last + 1) {
+
+        last = ngx_strlchr(p, end, LF);
+        if (last == NULL) {
+            last = end;
+        }
+
+        rv = ngx_http_wafcert_token_parse(cf, *tokens, p, last);
+
+        if (rv != NGX_CONF_OK) {
+            if (rv != NGX_CONF_ERROR) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "%s in \"%V\", line %ui", rv, file, line);
+            }
+
+            return NGX_CONF_ERROR;
+        }
+
+        line++;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_tokens_read(ngx_conf_t *cf, ngx_str_t *file,
+    ngx_str_t *text)
+{
+    off_t        size;
+    ssize_t      n;
+    ngx_int_t    rc;
+    ngx_file_t   f;
+
+    ngx_memzero(&f, sizeof(ngx_file_t));
+
+    f.name = *file;
+    f.log = cf->log;
+
+    f.fd = ngx_open_file(file->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (f.fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", file);
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    if (ngx_fd_info(f.fd, &f.info) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" failed", file);
+        goto done;
+    }
+
+    size = ngx_file_size(&f.info);
+
+    if (!ngx_is_file(&f.info) || size > NGX_HTTP_WAFCERT_TOKENS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not a file of at most %d bytes", file,
+                           NGX_HTTP_WAFCERT_TOKENS_MAX);
+        goto done;
+    }
+
+    text->data = ngx_pnalloc(cf->pool, (size_t) size + 1);
+    if (text->data == NULL) {
+        goto done;
+    }
+
+    n = ngx_read_file(&f, text->data, (size_t) size, 0);
+
+    if (n == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_read_file_n " \"%V\" failed", file);
+        goto done;
+    }
+
+    text->len = n;
+    rc = NGX_OK;
+
+done:
+
+    if (ngx_close_file(f.fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", file);
+    }
+
+    return rc;
+}
+
+
+/*
+ * "sha256-hex project|* read|write [label]".  A message never quotes the first
+ * word: somebody may have written the token itself.
+ */
+
+static char *
+ngx_http_wafcert_token_parse(ngx_conf_t *cf, ngx_array_t *tokens, u_char *p,
+    u_char *last)
+{
+    ngx_int_t                  n;
+    ngx_str_t                  hash, project, access, label;
+    ngx_uint_t                 i;
+    ngx_http_wafcert_token_t  *token;
+
+    hash = ngx_http_wafcert_token_word(&p, last);
+
+    if (hash.len == 0 || hash.data[0] == '#') {
+        return NGX_CONF_OK;
+    }
+
+    project = ngx_http_wafcert_token_word(&p, last);
+    access = ngx_http_wafcert_token_word(&p, last);
+    label = ngx_http_wafcert_token_word(&p, last);
+
+    if (access.len == 0) {
+        return "too few words for a token";
+    }
+
+    token = ngx_array_push(tokens);
+    if (token == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(token, sizeof(ngx_http_wafcert_token_t));
+
+    if (hash.len != 2 * WAFCERT_SHA256_LEN) {
+        return "a SHA-256 that has not 64 hex digits";
+    }
+
+    for (i = 0; i < WAFCERT_SHA256_LEN; i++) {
+        n = ngx_hextoi(&hash.data[2 * i], 2);
+
+        if (n == NGX_ERROR) {
+            return "a SHA-256 that has not 64 hex digits";
+        }
+
+        token->sha256[i] = (u_char) n;
+    }
+
+    if (project.len != 1 || project.data[0] != '*') {
+        token->project = project;
+    }
+
+    if (access.len == 5 && ngx_strncmp(access.data, "write", 5) == 0) {
+        token->write = 1;
+
+    } else if (access.len != 4 || ngx_strncmp(access.data, "read", 4) != 0) {
+        return "an access that is neither \"read\" nor \"write\"";
+    }
+
+    if (label.len && label.data[0] != '#') {
+        token->label = label;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_str_t
+ngx_http_wafcert_token_word(u_char **p, u_char *last)
+{
+    ngx_str_t  word;
+
+    while (*p < last && (**p == ' ' || **p == '\t' || **p == CR)) {
+        (*p)++;
+    }
+
+    word.data = *p;
+
+    while (*p < last && **p != ' ' && **p != '\t' && **p != CR) {
+        (*p)++;
+    }
+
+    word.len = *p - word.data;
+
+    return word;
+}

@@ -1,0 +1,508 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+
+
+#define NGX_HTTP_WAFCERT_BODY_MIN  16384
+
+
+static void ngx_http_wafcert_body_event(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_body_collect(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, size_t max);
+static ngx_int_t ngx_http_wafcert_body_grow(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, size_t size);
+static ngx_int_t ngx_http_wafcert_body_too_large(
+    ngx_http_wafcert_ctx_t *ctx, size_t max);
+static ngx_int_t ngx_http_wafcert_discard_body(ngx_http_request_t *r);
+static void ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_buf_t *b);
+static ngx_int_t ngx_http_wafcert_add_header(ngx_http_request_t *r,
+    const char *name, const char *value);
+static void ngx_http_wafcert_wipe(void *data);
+
+
+/*
+ * Unbuffered reading, though all of the body is wanted: it is the one way in
+ * which nginx never puts a body into a file, whatever its framing.
+ */
+
+ngx_int_t
+ngx_http_wafcert_read_body(ngx_http_request_t *r,
+    ngx_http_wafcert_body_pt handler)
+{
+    size_t                         size;
+    ngx_int_t                     rc;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    size = NGX_HTTP_WAFCERT_BODY_MIN;
+
+    if (r->headers_in.content_length_n >= 0) {
+
+        if (r->headers_in.content_length_n > (off_t) wlcf->max_body_size) {
+            (void) ngx_http_wafcert_body_too_large(ctx, wlcf->max_body_size);
+            return ngx_http_wafcert_refuse(r);
+        }
+
+        size = (size_t) r->headers_in.content_length_n;
+    }
+
+    if (ngx_http_wafcert_body_grow(r, ctx, ngx_min(size, wlcf->max_body_size))
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->body_handler = handler;
+
+    r->request_body_no_buffering = 1;
+    r->request_body_in_file_only = 0;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_wafcert_body_event);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_wafcert_body_event(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    for ( ;; ) {
+
+        rc = ngx_http_wafcert_body_collect(r, ctx, wlcf->max_body_size);
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        if (!r->reading_body) {
+            break;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_finalize_request(r, rc);
+            return;
+        }
+
+        if (r->reading_body && r->request_body->bufs == NULL) {
+            r->read_event_handler = ngx_http_wafcert_body_event;
+            return;
+        }
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    ctx->body_handler(r);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_body_collect(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, size_t max)
+{
+    size_t        size;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (r->request_body == NULL) {
+        return NGX_OK;
+    }
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        size = b->last - b->pos;
+
+        if (size > max - ctx->body.len) {
+            return ngx_http_wafcert_body_too_large(ctx, max);
+        }
+
+        if (size > ctx->body_size - ctx->body.len
+            && ngx_http_wafcert_body_grow(r, ctx,
+                   ngx_min(max, 2 * (ctx->body.len + size)))
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(ctx->body.data + ctx->body.len, b->pos, size);
+        ctx->body.len += size;
+
+        ngx_explicit_memzero(b->pos, size);
+        b->pos = b->last;
+    }
+
+    r->request_body->bufs = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_body_grow(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, size_t size)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_http_wafcert_buf(r, size, 1);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(b->start, ctx->body.data, ctx->body.len);
+
+    ctx->body.data = b->start;
+    ctx->body_size = size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_body_too_large(ngx_http_wafcert_ctx_t *ctx, size_t max)
+{
+    return wafcert_refuse(&ctx->verdict, WAFCERT_BODY_TOO_LARGE,
+                          "the body is larger than the %lu bytes that are "
+                          "allowed", (unsigned long) max);
+}
+
+
+ngx_buf_t *
+ngx_http_wafcert_buf(ngx_http_request_t *r, size_t size,
+    ngx_uint_t key)
+{
+    ngx_buf_t           *b;
+    ngx_pool_cleanup_t  *cln;
+
+    b = ngx_create_temp_buf(r->pool, ngx_max(size, 1));
+    if (b == NULL) {
+        return NULL;
+    }
+
+    if (key) {
+        cln = ngx_pool_cleanup_add(r->pool, 0);
+        if (cln == NULL) {
+            return NULL;
+        }
+
+        cln->handler = ngx_http_wafcert_wipe;
+        cln->data = b;
+    }
+
+    return b;
+}
+
+
+static void
+ngx_http_wafcert_wipe(void *data)
+{
+    ngx_buf_t  *b = data;
+
+    ngx_explicit_memzero(b->start, b->end - b->start);
+}
+
+
+ngx_int_t
+ngx_http_wafcert_answer(ngx_http_request_t *r, ngx_buf_t *b,
+    ngx_uint_t revision)
+{
+    u_char           *p;
+    ngx_table_elt_t  *etag;
+
+    if (revision) {
+        etag = ngx_list_push(&r->headers_out.headers);
+        if (etag == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN + 2);
+        if (p == NULL) {
+            etag->hash = 0;
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        etag->hash = 1;
+#if (nginx_version >= 1023000)
+        etag->next = NULL;
+#endif
+        ngx_str_set(&etag->key, "ETag");
+        etag->value.data = p;
+        etag->value.len = ngx_sprintf(p, "\"%ui\"", revision) - p;
+
+        r->headers_out.etag = etag;
+    }
+
+    /* nginx's own If-Match would look at a revision that is new by now */
+
+    if (r->method & (NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_DELETE)) {
+        r->disable_not_modified = 1;
+    }
+
+    return ngx_http_wafcert_send(r, NGX_HTTP_OK, b);
+}
+
+
+ngx_int_t
+ngx_http_wafcert_refuse(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_buf_t                    *b;
+    ngx_uint_t                    status;
+    const wafcert_reason_t       *reason;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ngx_http_wafcert_log_refusal(r, ctx);
+
+    reason = wafcert_reason(ctx->verdict.reason);
+    status = reason->status;
+
+    if (ctx->verdict.reason == WAFCERT_TOKEN_PROJECT
+        || ctx->verdict.reason == WAFCERT_TOKEN_ROLE)
+    {
+        status = wlcf->denied_status;
+    }
+
+    if (ctx->verdict.reason == WAFCERT_METHOD_NOT_ALLOWED
+        && ngx_http_wafcert_add_header(r, "Allow", ctx->allow) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        r->keepalive = 0;
+    }
+
+    rc = ngx_http_wafcert_discard_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    b = ngx_http_wafcert_buf(r, wafcert_json_error(NULL, &ctx->verdict), 0);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last += wafcert_json_error(b->last, &ctx->verdict);
+
+    return ngx_http_wafcert_send(r, status, b);
+}
+
+
+static void
+ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_uint_t  level;
+
+    level = (wafcert_reason(ctx->verdict.reason)->status
+             == NGX_HTTP_INTERNAL_SERVER_ERROR)
+            ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+    ngx_log_error(level, r->connection->log, 0,
+                  "wafcert refused: %s, project \"%V\", token \"%V\"",
+                  wafcert_reason(ctx->verdict.reason)->slug, &ctx->project,
+                  &ctx->label);
+}
+
+
+/* a key that nobody will read may have arrived together with the header */
+
+static ngx_int_t
+ngx_http_wafcert_discard_body(ngx_http_request_t *r)
+{
+    off_t  size;
+
+    /* a client that waits for "100 Continue" is not to send it any more */
+
+    if (r->headers_in.expect && !r->expect_tested) {
+        r->expect_tested = 1;
+        r->keepalive = 0;
+    }
+
+    if (r->request_body == NULL && !r->stream
+        && r->headers_in.content_length_n > 0)
+    {
+        size = ngx_min(r->header_in->last - r->header_in->pos,
+                       r->headers_in.content_length_n);
+
+        ngx_explicit_memzero(r->header_in->pos, (size_t) size);
+    }
+
+    return ngx_http_discard_request_body(r);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_send(ngx_http_request_t *r, ngx_uint_t status, ngx_buf_t *b)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  out;
+
+    rc = ngx_http_wafcert_send_header(r, status, b->last - b->pos);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_wafcert_send_header(ngx_http_request_t *r, ngx_uint_t status,
+    off_t length)
+{
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = length;
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    /* an answer may hold a key: no cache on the way is to keep it */
+
+    if (ngx_http_wafcert_add_header(r, "Cache-Control", "no-store")
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_send_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_add_header(ngx_http_request_t *r, const char *name,
+    const char *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_wafcert_etag_matches(ngx_str_t *header, ngx_uint_t revision)
+{
+    u_char     *p, *last, *start;
+    ngx_int_t   n;
+
+    p = header->data;
+    last = p + header->len;
+
+    if (header->len == 1 && *p == '*') {
+        return 1;
+    }
+
+    /* a "W/" before the tag is a compressing proxy's, the revision is ours */
+
+    while (p < last) {
+
+        p = ngx_strlchr(p, last, '"');
+        if (p == NULL) {
+            return 0;
+        }
+
+        start = ++p;
+
+        p = ngx_strlchr(p, last, '"');
+        if (p == NULL) {
+            return 0;
+        }
+
+        n = ngx_atoi(start, p - start);
+
+        if (n != NGX_ERROR && (ngx_uint_t) n == revision) {
+            return 1;
+        }
+
+        p++;
+    }
+
+    return 0;
+}
+
+
+int64_t
+ngx_http_wafcert_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000 + tp->msec;
+}
+
+
+ngx_int_t
+ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value)
+        != NGX_OK)
+    {
+        return 0;
+    }
+
+    if (value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0) {
+        return 1;
+    }
+
+    if (value.len == 5 && ngx_strncmp(value.data, "false", 5) == 0) {
+        return 0;
+    }
+
+    return NGX_ERROR;
+}

@@ -1,0 +1,79 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+
+
+static void ngx_http_wafcert_mask_token(ngx_log_t *log, ngx_uint_t level,
+    u_char *buf, size_t len);
+
+
+/*
+ * nginx itself logs request headers: all of them with debug_http, and at
+ * "info" the start of one that is too long.  It hands one and the same buffer
+ * to each log of a chain, so a log that comes first and only masks keeps
+ * tokens out of the others, whatever they write to.  Connections copy the
+ * head of the chain, hence the swap.
+ */
+
+ngx_int_t
+ngx_http_wafcert_guard_log(ngx_conf_t *cf, ngx_log_t *log)
+{
+    ngx_log_t  *next;
+
+    if (log->writer == ngx_http_wafcert_mask_token
+        || log->log_level < NGX_LOG_INFO)
+    {
+        return NGX_OK;
+    }
+
+    next = ngx_palloc(cf->pool, sizeof(ngx_log_t));
+    if (next == NULL) {
+        return NGX_ERROR;
+    }
+
+    *next = *log;
+
+    log->writer = ngx_http_wafcert_mask_token;
+    log->wdata = NULL;
+    log->next = next;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_wafcert_mask_token(ngx_log_t *log, ngx_uint_t level, u_char *buf,
+    size_t len)
+{
+    u_char  *p, *end;
+
+    end = buf + len;
+
+    for (p = buf; p < end; /* void */ ) {
+
+        p = ngx_strlcasestrn(p, end, (u_char *) "-token", 6 - 1);
+        if (p == NULL) {
+            return;
+        }
+
+        p += sizeof("-token") - 1;
+
+        /* "X-Auth-Token: value" of HTTP/1, "x-auth-token":"value" of QPACK */
+
+        if (p == end || (*p != ':' && *p != '"')) {
+            continue;
+        }
+
+        while (p < end && (*p == ':' || *p == ' ' || *p == '"')) {
+            p++;
+        }
+
+        while (p < end && *p != '"' && *p != CR && *p != LF) {
+            *p++ = '*';
+        }
+    }
+}

@@ -1,0 +1,633 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+#include <openssl/rand.h>
+
+
+/* how long a change waits for another one of the same record, in ms */
+#define NGX_HTTP_WAFCERT_WAIT  30000
+#define NGX_HTTP_WAFCERT_POLL  10
+
+
+static ngx_int_t ngx_http_wafcert_dry_run(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_body(ngx_http_request_t *r);
+static void ngx_http_wafcert_event(ngx_event_t *ev);
+static void ngx_http_wafcert_proceed(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_change(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_prepare(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_judge_current(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key);
+static ngx_int_t ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
+static ngx_int_t ngx_http_wafcert_current_pem(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
+static ngx_uint_t ngx_http_wafcert_changes_nothing(
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_existing(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_wait(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_done(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record,
+    const wafcert_key_t *key);
+static ngx_int_t ngx_http_wafcert_done_change(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_audit(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record);
+
+
+ngx_int_t
+ngx_http_wafcert_write(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    ctx->event.handler = ngx_http_wafcert_event;
+    ctx->event.data = r;
+    ctx->event.log = r->connection->log;
+    ctx->deadline = ngx_current_msec + NGX_HTTP_WAFCERT_WAIT;
+
+    if (ctx->call == NGX_HTTP_WAFCERT_DELETE) {
+
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        r->main->count++;
+        ngx_http_wafcert_proceed(r);
+
+        return NGX_DONE;
+    }
+
+    if (ngx_http_wafcert_dry_run(r, ctx) != NGX_OK) {
+        return ngx_http_wafcert_refuse(r);
+    }
+
+    return ngx_http_wafcert_read_body(r, ngx_http_wafcert_body);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_dry_run(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_wafcert_arg_flag(r, "dry_run");
+
+    if (rc == NGX_ERROR) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_DRY_RUN_ILLEGAL,
+                              "the parameter dry_run is neither \"true\" nor "
+                              "\"false\"");
+    }
+
+    ctx->dry_run = rc;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_wafcert_body(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    rc = wafcert_json_upload(&ctx->upload, &ctx->body,
+                             ctx->call == NGX_HTTP_WAFCERT_MODIFY,
+                             &ctx->verdict);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_wafcert_proceed(r);
+}
+
+
+static void
+ngx_http_wafcert_event(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ev->data;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_wafcert_proceed(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* judges, from the start each time, until the change is made or refused */
+
+static void
+ngx_http_wafcert_proceed(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    do {
+        rc = ngx_http_wafcert_change(r, ctx);
+    } while (rc == NGX_AGAIN);
+
+    if (rc == NGX_BUSY) {
+        rc = ngx_http_wafcert_wait(r, ctx);
+
+        if (rc == NGX_OK) {
+            return;
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_wafcert_refuse(r);
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/*
+ * NGX_AGAIN: another change came first, judge again.  NGX_BUSY: another one is
+ * under way.  NGX_DECLINED: refused.  Otherwise what finalizes the request.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                     rc;
+    ngx_wafcert_store_t          *store;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    store = wlcf->shm_zone->data;
+
+    rc = ngx_http_wafcert_prepare(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_DONE) {
+        return ngx_http_wafcert_done(r, ctx, &ctx->current.record,
+                                     &ctx->current.key);
+    }
+
+    rc = ngx_wafcert_store_reserve(store, &ctx->change, &ctx->verdict);
+
+    if (rc == NGX_DONE) {
+        return ngx_http_wafcert_existing(r, ctx);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->dry_run) {
+        ngx_wafcert_store_cancel(store, &ctx->change);
+
+    } else {
+        ngx_wafcert_store_publish(store, &ctx->change);
+    }
+
+    return ngx_http_wafcert_done_change(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_prepare(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ctx->change.project = ctx->project;
+    ctx->change.quota = wlcf->quota;
+
+    switch (ctx->call) {
+
+    case NGX_HTTP_WAFCERT_CREATE:
+        ctx->change.op = NGX_WAFCERT_CREATE;
+        return ngx_http_wafcert_prepare_create(r, ctx);
+
+    case NGX_HTTP_WAFCERT_MODIFY:
+        ctx->change.op = NGX_WAFCERT_MODIFY;
+        return ngx_http_wafcert_prepare_modify(r, ctx);
+
+    default:
+        ctx->change.op = NGX_WAFCERT_DELETE;
+        return ngx_http_wafcert_judge_current(r, ctx, 0);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->name = ctx->upload.name;
+
+    if (!ctx->validated) {
+        rc = ngx_http_wafcert_judge_upload(r, ctx, &ctx->upload.content,
+                                           &ctx->upload.key);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (RAND_bytes(ctx->change.id, NGX_WAFCERT_ID_LEN) != 1) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "RAND_bytes() failed");
+        return NGX_ERROR;
+    }
+
+    ctx->change.name = ctx->upload.name;
+    ctx->change.timestamp = ngx_http_wafcert_now();
+    ctx->change.revision = 0;
+    ctx->change.facts = &ctx->bundle.facts;
+    ctx->change.key = &ctx->bundle.key;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+    ngx_str_t  content, key;
+
+    rc = ngx_http_wafcert_judge_current(r, ctx, 1);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ctx->upload.name.data) {
+        ctx->change.name = ctx->upload.name;
+        ctx->name = ctx->upload.name;
+    }
+
+    if (ctx->upload.content.data == NULL && ctx->upload.key.data == NULL) {
+
+        ctx->change.facts = &ctx->current.facts;
+        ctx->change.key = &ctx->current.key;
+
+    } else {
+
+        if (ngx_http_wafcert_current_pem(r, ctx, &content, &key) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        ctx->change.facts = &ctx->bundle.facts;
+        ctx->change.key = &ctx->bundle.key;
+    }
+
+    return ngx_http_wafcert_changes_nothing(ctx) ? NGX_DONE : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_judge_current(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key)
+{
+    ngx_int_t                     rc;
+    ngx_table_elt_t              *if_match;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+                               ctx->change.id, key, r->pool, &ctx->current);
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_NOT_FOUND,
+                              "the project has no certificate with this id");
+    }
+
+    ngx_http_wafcert_about(ctx, &ctx->current.record);
+
+    if_match = r->headers_in.if_match;
+
+    if (if_match && !ngx_http_wafcert_etag_matches(&if_match->value,
+                                               ctx->current.record.revision))
+    {
+        (void) wafcert_refuse(&ctx->verdict, WAFCERT_REVISION_MISMATCH,
+                              "the certificate has revision %lu, which "
+                              "If-Match does not name",
+                              (unsigned long) ctx->current.record.revision);
+        return NGX_DECLINED;
+    }
+
+    ctx->change.name = ctx->current.record.name;
+    ctx->change.timestamp = ctx->current.record.timestamp;
+    ctx->change.revision = ctx->current.record.revision;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
+{
+    ngx_int_t                      rc;
+    ngx_http_wafcert_loc_conf_t   *wlcf;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (ctx->validated) {
+        ctx->validated = 0;
+        wafcert_bundle_free(&ctx->bundle);
+    }
+
+    rc = wafcert_validate(wmcf->validator, &ctx->bundle, content, key,
+                          &wlcf->policy, ngx_http_wafcert_now(),
+                          &ctx->verdict);
+
+    ctx->validated = (rc == NGX_OK);
+
+    return rc;
+}
+
+
+/* what a modify does not bring is taken from the stored certificate */
+
+static ngx_int_t
+ngx_http_wafcert_current_pem(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
+{
+    u_char           *p;
+    size_t            size;
+    ngx_buf_t        *b;
+    ngx_uint_t        i;
+    wafcert_key_t    *k;
+    wafcert_facts_t  *facts;
+
+    k = &ctx->current.key;
+    facts = &ctx->current.facts;
+
+    *content = ctx->upload.content;
+    *key = ctx->upload.key;
+
+    size = wafcert_pem_size(k->type, k->der.len, "\n");
+
+    for (i = 0; i < facts->nchain; i++) {
+        size += wafcert_pem_size(WAFCERT_PEM_CERTIFICATE,
+                                 facts->chain[i].der.len, "\n");
+    }
+
+    b = ngx_http_wafcert_buf(r, size, 1);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = b->start;
+
+    if (key->data == NULL) {
+        key->data = p;
+        p = wafcert_pem_encode(p, k->type, &k->der, "\n");
+        key->len = p - key->data;
+    }
+
+    if (content->data == NULL) {
+        content->data = p;
+
+        for (i = 0; i < facts->nchain; i++) {
+            p = wafcert_pem_encode(p, WAFCERT_PEM_CERTIFICATE,
+                                   &facts->chain[i].der, "\n");
+        }
+
+        content->len = p - content->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* there is but one key to a leaf, in whatever encoding it comes */
+
+static ngx_uint_t
+ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_uint_t              i;
+    const wafcert_facts_t  *new, *old;
+
+    new = ctx->change.facts;
+    old = &ctx->current.facts;
+
+    if (ctx->change.name.len != ctx->current.record.name.len
+        || ngx_memcmp(ctx->change.name.data, ctx->current.record.name.data,
+                      ctx->change.name.len)
+           != 0
+        || new->nchain != old->nchain)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < new->nchain; i++) {
+        if (ngx_memcmp(new->chain[i].sha256, old->chain[i].sha256,
+                       WAFCERT_SHA256_LEN)
+            != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* a client that repeats its create, after a time-out perhaps */
+
+static ngx_int_t
+ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+                               ctx->change.id, 1, r->pool, &ctx->current);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_wafcert_done(r, ctx, &ctx->current.record,
+                                 &ctx->current.key);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if ((ngx_msec_int_t) (ctx->deadline - ngx_current_msec) <= 0) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_COMMIT_TIMEOUT,
+                              "another change of the certificate has not "
+                              "ended for %d seconds, and nothing was changed",
+                              NGX_HTTP_WAFCERT_WAIT / 1000);
+    }
+
+    /* or its worker is dead */
+
+    ngx_wafcert_store_sweep(wlcf->shm_zone->data, r->connection->log);
+
+    ngx_add_timer(&ctx->event, NGX_HTTP_WAFCERT_POLL);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_done_change(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_wafcert_copy_t  *copy;
+
+    copy = &ctx->current;
+
+    if (ctx->call != NGX_HTTP_WAFCERT_DELETE) {
+
+        ngx_hex_dump(copy->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
+
+        copy->record.id.len = sizeof(copy->id);
+        copy->record.id.data = copy->id;
+        copy->record.name = ctx->change.name;
+        copy->record.timestamp = ctx->change.timestamp;
+        copy->record.revision = ctx->change.revision + 1;
+        copy->record.facts = ctx->change.facts;
+        copy->key = *ctx->change.key;
+    }
+
+    if (!ctx->dry_run) {
+        ngx_http_wafcert_about(ctx, &copy->record);
+        ngx_http_wafcert_audit(r, ctx, &copy->record);
+    }
+
+    return ngx_http_wafcert_done(r, ctx, &copy->record, &copy->key);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    const wafcert_record_t *record, const wafcert_key_t *key)
+{
+    size_t                        size;
+    int64_t                       now;
+    ngx_buf_t                    *b;
+    ngx_uint_t                    parts, revision;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    now = ngx_http_wafcert_now();
+    revision = record->revision;
+
+    switch (ctx->call) {
+
+    case NGX_HTTP_WAFCERT_CREATE:
+        parts = WAFCERT_JSON_CONTENT|WAFCERT_JSON_DETAILS;
+
+        if (wlcf->return_key == NGX_HTTP_WAFCERT_RETURN_KEY_NEVER) {
+            key = NULL;
+        }
+
+        break;
+
+    case NGX_HTTP_WAFCERT_MODIFY:
+        parts = WAFCERT_JSON_DETAILS;
+        key = NULL;
+        break;
+
+    default:
+        parts = 0;
+        key = NULL;
+        revision = 0;
+    }
+
+    if (ctx->dry_run) {
+        parts |= WAFCERT_JSON_DRY_RUN;
+        revision = 0;
+
+    } else {
+        ngx_http_wafcert_about(ctx, record);
+    }
+
+    size = wafcert_json_certificate(NULL, record, key, parts, now);
+
+    b = ngx_http_wafcert_buf(r, size, key != NULL);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last += wafcert_json_certificate(b->last, record, key, parts, now);
+
+    return ngx_http_wafcert_answer(r, b, revision);
+}
+
+
+static void
+ngx_http_wafcert_audit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    const wafcert_record_t *record)
+{
+    static const char  *call[] = { "list", "show", "create", "modify",
+                                   "delete" };
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "wafcert %s: project \"%V\", id %V, name \"%V\", "
+                  "revision %ui, fingerprint %*s, token \"%V\"",
+                  call[ctx->call], &ctx->project, &record->id, &record->name,
+                  record->revision, (size_t) (2 * WAFCERT_SHA256_LEN),
+                  ctx->fingerprint, &ctx->label);
+}

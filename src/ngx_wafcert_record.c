@@ -1,0 +1,446 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_wafcert_record.h"
+#include <ngx_sha1.h>
+
+
+static u_char *ngx_wafcert_take_str(ngx_wafcert_cursor_t *cursor,
+    ngx_str_t *s, u_char *p, size_t len);
+static void ngx_wafcert_put_str(ngx_wafcert_cursor_t *cursor,
+    const ngx_str_t *s);
+static size_t ngx_wafcert_node_name_offset(ngx_uint_t nissuers);
+static void ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
+    ngx_wafcert_change_t *change);
+static ngx_wafcert_issuer_t *ngx_wafcert_issuer_add_locked(
+    ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
+    const wafcert_link_t *link);
+static void ngx_wafcert_issuer_release_locked(ngx_slab_pool_t *shpool,
+    ngx_rbtree_t *issuers, ngx_wafcert_issuer_t *issuer);
+
+
+static size_t
+ngx_wafcert_node_name_offset(ngx_uint_t nissuers)
+{
+    return offsetof(ngx_wafcert_node_t, issuers)
+           + nissuers * sizeof(ngx_wafcert_issuer_t *);
+}
+
+
+u_char *
+ngx_wafcert_node_name(ngx_wafcert_node_t *n)
+{
+    return (u_char *) n + ngx_wafcert_node_name_offset(n->nissuers);
+}
+
+
+ngx_uint_t
+ngx_wafcert_node_same_name(ngx_wafcert_node_t *a, ngx_wafcert_node_t *b)
+{
+    return a->name_len == b->name_len
+           && ngx_memcmp(ngx_wafcert_node_name(a), ngx_wafcert_node_name(b),
+                         a->name_len)
+              == 0;
+}
+
+
+size_t
+ngx_wafcert_node_size(ngx_wafcert_node_t *n, ngx_uint_t key)
+{
+    size_t                 size;
+    ngx_uint_t             i;
+    ngx_wafcert_issuer_t  *issuer;
+
+    size = n->name_len + n->cert_type_len + n->serial_len + n->subject_len
+           + n->issuer_len + n->hosts_len + n->der_len
+           + (key ? n->key_len : 0);
+
+    for (i = 0; i < n->nissuers; i++) {
+        issuer = n->issuers[i];
+        size += issuer->subject_len + issuer->issuer_len + issuer->der_len;
+    }
+
+    return size;
+}
+
+
+static u_char *
+ngx_wafcert_take_str(ngx_wafcert_cursor_t *cursor, ngx_str_t *s, u_char *p,
+    size_t len)
+{
+    s->data = p;
+    s->len = len;
+
+    return ngx_wafcert_take(cursor, p, len);
+}
+
+
+void
+ngx_wafcert_node_copy_locked(ngx_wafcert_copy_t *copy, u_char *p,
+    ngx_wafcert_node_t *n, ngx_uint_t key)
+{
+    ngx_uint_t             i;
+    wafcert_link_t        *link;
+    wafcert_facts_t       *facts;
+    ngx_wafcert_cursor_t   cursor;
+    ngx_wafcert_issuer_t  *issuer;
+
+    facts = &copy->facts;
+    link = facts->chain;
+
+    p = ngx_wafcert_node_copy_item_locked(copy, p, n, &cursor);
+
+    p = ngx_wafcert_take_str(&cursor, &facts->serial_number, p,
+                             n->serial_len);
+    p = ngx_wafcert_take_str(&cursor, &link->subject, p, n->subject_len);
+    p = ngx_wafcert_take_str(&cursor, &link->issuer, p, n->issuer_len);
+    p = ngx_wafcert_take_str(&cursor, &facts->hosts, p, n->hosts_len);
+    p = ngx_wafcert_take_str(&cursor, &link->der, p, n->der_len);
+
+    if (key) {
+        copy->key.type = n->key_type;
+        p = ngx_wafcert_take_str(&cursor, &copy->key.der, p, n->key_len);
+    }
+
+    facts->nchain = 1 + n->nissuers;
+
+    for (i = 0; i < n->nissuers; i++) {
+        issuer = n->issuers[i];
+        link++;
+
+        ngx_wafcert_cursor(&cursor, issuer, sizeof(ngx_wafcert_issuer_t));
+
+        p = ngx_wafcert_take_str(&cursor, &link->subject, p,
+                                 issuer->subject_len);
+        p = ngx_wafcert_take_str(&cursor, &link->issuer, p,
+                                 issuer->issuer_len);
+        p = ngx_wafcert_take_str(&cursor, &link->der, p, issuer->der_len);
+
+        link->not_after = issuer->not_after;
+        ngx_memcpy(link->sha256, issuer->sha256, WAFCERT_SHA256_LEN);
+    }
+
+    if (n->nissuers && n->issuer_len == 0) {
+        facts->chain[0].issuer = facts->chain[1].subject;
+    }
+}
+
+
+u_char *
+ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
+    ngx_wafcert_node_t *n, ngx_wafcert_cursor_t *cursor)
+{
+    wafcert_link_t    *leaf;
+    wafcert_facts_t   *facts;
+    wafcert_record_t  *record;
+
+    record = &copy->record;
+    facts = &copy->facts;
+    leaf = facts->chain;
+
+    ngx_hex_dump(copy->id, n->id, NGX_WAFCERT_ID_LEN);
+
+    record->id.len = sizeof(copy->id);
+    record->id.data = copy->id;
+    record->timestamp = n->timestamp;
+    record->revision = n->revision;
+    record->facts = facts;
+
+    facts->not_before = n->not_before;
+    facts->warnings = n->warnings;
+    facts->nchain = 1;
+
+    leaf->not_after = n->not_after;
+    ngx_memcpy(leaf->sha256, n->sha256, WAFCERT_SHA256_LEN);
+
+    ngx_str_null(&copy->key.der);
+
+    ngx_wafcert_cursor(cursor, n, ngx_wafcert_node_name_offset(n->nissuers));
+
+    p = ngx_wafcert_take_str(cursor, &record->name, p, n->name_len);
+
+    return ngx_wafcert_take_str(cursor, &facts->cert_type, p,
+                                n->cert_type_len);
+}
+
+
+ngx_uint_t
+ngx_wafcert_node_same_chain(ngx_wafcert_node_t *n, const wafcert_facts_t *facts)
+{
+    ngx_uint_t  i;
+
+    if (n->nissuers + 1u != facts->nchain
+        || ngx_memcmp(n->sha256, facts->chain[0].sha256, WAFCERT_SHA256_LEN)
+           != 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < n->nissuers; i++) {
+        if (ngx_memcmp(n->issuers[i]->sha256, facts->chain[i + 1].sha256,
+                       WAFCERT_SHA256_LEN)
+            != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_wafcert_node_t *
+ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
+    ngx_wafcert_change_t *change, ngx_rbtree_key_t name_key)
+{
+    size_t                  size, contiguous;
+    ngx_uint_t              i;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_issuer_t   *issuer;
+    const wafcert_link_t   *leaf;
+    const wafcert_facts_t  *facts;
+
+    facts = change->facts;
+    leaf = facts->chain;
+
+    contiguous = ngx_wafcert_node_name_offset(facts->nchain - 1)
+                 + change->name.len;
+
+    size = contiguous + facts->serial_number.len + facts->cert_type.len
+           + leaf->subject.len + leaf->issuer.len + facts->hosts.len
+           + leaf->der.len + change->key->der.len;
+
+    n = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
+    if (n == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero((u_char *) n + sizeof(ngx_wafcert_blob_t),
+                offsetof(ngx_wafcert_node_t, issuers)
+                - sizeof(ngx_wafcert_blob_t));
+
+    for (i = 1; i < facts->nchain; i++) {
+
+        issuer = ngx_wafcert_issuer_add_locked(shpool, issuers,
+                                               &facts->chain[i]);
+        if (issuer == NULL) {
+            ngx_wafcert_node_free_locked(shpool, issuers, n);
+            return NULL;
+        }
+
+        n->issuers[n->nissuers++] = issuer;
+    }
+
+    n->id_node.key = ngx_wafcert_index_key(change->id);
+    n->name_node.key = name_key;
+
+    ngx_wafcert_node_fill_locked(n, change);
+
+    return n;
+}
+
+
+static void
+ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
+    ngx_wafcert_change_t *change)
+{
+    ngx_str_t               issuer;
+    ngx_wafcert_cursor_t    cursor;
+    const wafcert_key_t    *key;
+    const wafcert_link_t   *leaf;
+    const wafcert_facts_t  *facts;
+
+    key = change->key;
+    facts = change->facts;
+    leaf = facts->chain;
+    issuer = leaf->issuer;
+
+    if (facts->nchain > 1 && issuer.len == facts->chain[1].subject.len
+        && ngx_memcmp(issuer.data, facts->chain[1].subject.data, issuer.len)
+           == 0)
+    {
+        issuer.len = 0;
+    }
+
+    ngx_memcpy(n->id, change->id, NGX_WAFCERT_ID_LEN);
+    ngx_memcpy(n->sha256, leaf->sha256, WAFCERT_SHA256_LEN);
+
+    n->timestamp = change->timestamp;
+    n->not_before = facts->not_before;
+    n->not_after = leaf->not_after;
+    n->revision = change->revision + 1;
+    n->warnings = facts->warnings;
+    n->name_len = change->name.len;
+    n->serial_len = facts->serial_number.len;
+    n->cert_type_len = facts->cert_type.len;
+    n->subject_len = leaf->subject.len;
+    n->issuer_len = issuer.len;
+    n->hosts_len = facts->hosts.len;
+    n->der_len = leaf->der.len;
+    n->key_len = key->der.len;
+    n->key_type = key->type;
+
+    ngx_wafcert_cursor(&cursor, n, ngx_wafcert_node_name_offset(n->nissuers));
+
+    ngx_wafcert_put_str(&cursor, &change->name);
+    ngx_wafcert_put_str(&cursor, &facts->cert_type);
+    ngx_wafcert_put_str(&cursor, &facts->serial_number);
+    ngx_wafcert_put_str(&cursor, &leaf->subject);
+    ngx_wafcert_put_str(&cursor, &issuer);
+    ngx_wafcert_put_str(&cursor, &facts->hosts);
+    ngx_wafcert_put_str(&cursor, &leaf->der);
+    ngx_wafcert_put_str(&cursor, &key->der);
+}
+
+
+static void
+ngx_wafcert_put_str(ngx_wafcert_cursor_t *cursor, const ngx_str_t *s)
+{
+    ngx_wafcert_put(cursor, s->data, s->len);
+}
+
+
+void
+ngx_wafcert_node_free_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
+    ngx_wafcert_node_t *n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n->nissuers; i++) {
+        ngx_wafcert_issuer_release_locked(shpool, issuers, n->issuers[i]);
+    }
+
+    ngx_wafcert_blob_free_locked(shpool, n);
+}
+
+
+static ngx_wafcert_issuer_t *
+ngx_wafcert_issuer_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
+    const wafcert_link_t *link)
+{
+    size_t                 size;
+    ngx_rbtree_key_t       key;
+    ngx_rbtree_node_t     *node;
+    ngx_wafcert_cursor_t   cursor;
+    ngx_wafcert_issuer_t  *issuer;
+
+    key = ngx_wafcert_index_key(link->sha256);
+
+    for (node = ngx_wafcert_index_first_locked(issuers, key);
+         node;
+         node = ngx_wafcert_index_next_locked(issuers, node))
+    {
+        issuer = ngx_rbtree_data(node, ngx_wafcert_issuer_t, node);
+
+        if (ngx_memcmp(issuer->sha256, link->sha256, WAFCERT_SHA256_LEN)
+            == 0)
+        {
+            issuer->refs++;
+            return issuer;
+        }
+    }
+
+    size = sizeof(ngx_wafcert_issuer_t) + link->subject.len
+           + link->issuer.len + link->der.len;
+
+    issuer = ngx_wafcert_blob_alloc_locked(shpool,
+                                           sizeof(ngx_wafcert_issuer_t), size);
+    if (issuer == NULL) {
+        return NULL;
+    }
+
+    issuer->refs = 1;
+    issuer->not_after = link->not_after;
+    issuer->der_len = link->der.len;
+    issuer->subject_len = link->subject.len;
+    issuer->issuer_len = link->issuer.len;
+    ngx_memcpy(issuer->sha256, link->sha256, WAFCERT_SHA256_LEN);
+
+    ngx_wafcert_cursor(&cursor, issuer, sizeof(ngx_wafcert_issuer_t));
+
+    ngx_wafcert_put_str(&cursor, &link->subject);
+    ngx_wafcert_put_str(&cursor, &link->issuer);
+    ngx_wafcert_put_str(&cursor, &link->der);
+
+    issuer->node.key = key;
+    ngx_rbtree_insert(issuers, &issuer->node);
+
+    return issuer;
+}
+
+
+static void
+ngx_wafcert_issuer_release_locked(ngx_slab_pool_t *shpool,
+    ngx_rbtree_t *issuers, ngx_wafcert_issuer_t *issuer)
+{
+    if (--issuer->refs) {
+        return;
+    }
+
+    ngx_rbtree_delete(issuers, &issuer->node);
+    ngx_wafcert_blob_free_locked(shpool, issuer);
+}
+
+
+ngx_rbtree_node_t *
+ngx_wafcert_index_first_locked(ngx_rbtree_t *tree, ngx_rbtree_key_t key)
+{
+    ngx_rbtree_node_t  *node, *first;
+
+    first = NULL;
+    node = tree->root;
+
+    while (node != tree->sentinel) {
+
+        if (node->key < key) {
+            node = node->right;
+            continue;
+        }
+
+        first = node;
+        node = node->left;
+    }
+
+    return (first && first->key == key) ? first : NULL;
+}
+
+
+ngx_rbtree_node_t *
+ngx_wafcert_index_next_locked(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
+{
+    ngx_rbtree_node_t  *next;
+
+    next = ngx_rbtree_next(tree, node);
+
+    return (next && next->key == node->key) ? next : NULL;
+}
+
+
+ngx_rbtree_key_t
+ngx_wafcert_index_key(const u_char *p)
+{
+    ngx_rbtree_key_t  key;
+
+    ngx_memcpy(&key, p, sizeof(ngx_rbtree_key_t));
+
+    return key;
+}
+
+
+/* names are the clients' choice: a weaker hash would let them collide */
+
+ngx_rbtree_key_t
+ngx_wafcert_index_string_key(const ngx_str_t *s)
+{
+    u_char      digest[20];
+    ngx_sha1_t  sha1;
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, s->data, s->len);
+    ngx_sha1_final(digest, &sha1);
+
+    return ngx_wafcert_index_key(digest);
+}

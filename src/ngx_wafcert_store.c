@@ -1,0 +1,780 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_wafcert_store.h"
+#include "ngx_wafcert_zone.h"
+
+
+/* records that one hold of the lock may pass over */
+#define NGX_WAFCERT_STEP  256
+
+
+static void ngx_wafcert_copy_wipe(void *data);
+
+static ngx_wafcert_project_t *ngx_wafcert_project_locked(
+    ngx_wafcert_sh_t *sh, const ngx_str_t *name, ngx_rbtree_key_t key);
+static ngx_wafcert_project_t *ngx_wafcert_project_add_locked(
+    ngx_wafcert_store_t *store, const ngx_str_t *name, ngx_rbtree_key_t key);
+static void ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_project_t *project);
+static ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, const u_char *id);
+static ngx_wafcert_node_t *ngx_wafcert_find_name_locked(
+    ngx_wafcert_project_t *project, const ngx_str_t *name,
+    ngx_rbtree_key_t key);
+
+static ngx_int_t ngx_wafcert_scan_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_scan_t *scan, ngx_rbtree_key_t key, ngx_uint_t *count,
+    ngx_wafcert_node_t **np);
+static ngx_queue_t *ngx_wafcert_resume_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, ngx_wafcert_scan_t *scan);
+static ngx_uint_t ngx_wafcert_match(ngx_wafcert_node_t *n,
+    ngx_wafcert_scan_t *scan);
+
+static ngx_int_t ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, ngx_rbtree_key_t project_key,
+    ngx_rbtree_key_t name_key, wafcert_verdict_t *verdict);
+static ngx_int_t ngx_wafcert_judge_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, ngx_wafcert_change_t *change,
+    ngx_rbtree_key_t name_key, ngx_wafcert_node_t **oldp,
+    wafcert_verdict_t *verdict);
+static ngx_int_t ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
+static ngx_wafcert_slot_t *ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh);
+static ngx_int_t ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
+    ngx_rbtree_key_t name_key);
+static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_slot_t *slot);
+static void ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_slot_t *slot);
+
+
+void
+ngx_wafcert_store_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    ngx_pid_t            pid[NGX_WAFCERT_SLOTS];
+    ngx_uint_t           i, n;
+    ngx_wafcert_slot_t  *slots;
+
+    slots = store->sh->slots;
+
+    /* kill() is not for a place where others wait */
+
+    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
+        pid[i] = slots[i].pid;
+
+        if (pid[i] && (pid[i] == ngx_pid
+                       || kill(pid[i], 0) == 0 || ngx_errno != NGX_ESRCH))
+        {
+            pid[i] = 0;
+        }
+    }
+
+    n = 0;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
+        if (pid[i] && pid[i] == slots[i].pid) {
+            ngx_wafcert_cancel_locked(store, &slots[i]);
+            n++;
+        }
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    if (n) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "zone \"%V\": cancelled %ui changes of processes that "
+                      "are no more", &store->shm_zone->shm.name, n);
+    }
+}
+
+
+ngx_int_t
+ngx_wafcert_store_get(ngx_wafcert_store_t *store, ngx_str_t *project,
+    u_char *id, ngx_uint_t key, ngx_pool_t *pool, ngx_wafcert_copy_t *copy)
+{
+    size_t                 size, need;
+    ngx_str_t             *buf;
+    ngx_rbtree_key_t       hash;
+    ngx_pool_cleanup_t    *cln;
+    ngx_wafcert_node_t    *n;
+    ngx_wafcert_project_t *p;
+
+    hash = ngx_wafcert_index_string_key(project);
+
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_str_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    buf = cln->data;
+    ngx_str_null(buf);
+    cln->handler = ngx_wafcert_copy_wipe;
+
+    /* enough for a chain of three; whoever needs more comes twice */
+
+    for (size = 8192; /* void */ ; size = need) {
+
+        buf->len = 0;
+        buf->data = ngx_pnalloc(pool, size);
+        if (buf->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_wafcert_zone_lock(store);
+
+        p = ngx_wafcert_project_locked(store->sh, project, hash);
+        n = p ? ngx_wafcert_find_id_locked(store->sh, p, id) : NULL;
+
+        if (n == NULL) {
+            ngx_wafcert_zone_unlock(store);
+            return NGX_DECLINED;
+        }
+
+        need = ngx_wafcert_node_size(n, key);
+
+        if (need <= size) {
+            buf->len = key ? need : 0;
+            ngx_wafcert_node_copy_locked(copy, buf->data, n, key);
+            ngx_wafcert_zone_unlock(store);
+            return NGX_OK;
+        }
+
+        ngx_wafcert_zone_unlock(store);
+    }
+}
+
+
+static void
+ngx_wafcert_copy_wipe(void *data)
+{
+    ngx_str_t  *buf = data;
+
+    ngx_explicit_memzero(buf->data, buf->len);
+}
+ngx_int_t
+ngx_wafcert_store_next(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan,
+    ngx_wafcert_copy_t *copy, u_char *item)
+{
+    ngx_int_t              rc;
+    ngx_uint_t             count;
+    ngx_rbtree_key_t       key;
+    ngx_wafcert_node_t    *n;
+    ngx_wafcert_cursor_t   cursor;
+
+    count = 1;
+    key = ngx_wafcert_index_string_key(&scan->project);
+
+    ngx_wafcert_zone_lock(store);
+
+    rc = ngx_wafcert_scan_locked(store->sh, scan, key, &count, &n);
+
+    if (rc == NGX_OK) {
+        (void) ngx_wafcert_node_copy_item_locked(copy, item, n, &cursor);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_wafcert_store_count(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan,
+    ngx_uint_t max, ngx_uint_t *count)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           rest;
+    ngx_rbtree_key_t     key;
+    ngx_wafcert_node_t  *n;
+
+    rest = max;
+    key = ngx_wafcert_index_string_key(&scan->project);
+
+    ngx_wafcert_zone_lock(store);
+
+    rc = ngx_wafcert_scan_locked(store->sh, scan, key, &rest, &n);
+
+    ngx_wafcert_zone_unlock(store);
+
+    *count += max - rest;
+
+    return rc;
+}
+
+
+/* passes over "count" matches, and leaves the number that are missing */
+
+static ngx_int_t
+ngx_wafcert_scan_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_scan_t *scan,
+    ngx_rbtree_key_t key, ngx_uint_t *count, ngx_wafcert_node_t **np)
+{
+    ngx_uint_t              i;
+    ngx_queue_t            *q;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_project_t  *project;
+
+    project = ngx_wafcert_project_locked(sh, &scan->project, key);
+    if (project == NULL) {
+        return NGX_DONE;
+    }
+
+    q = ngx_wafcert_resume_locked(sh, project, scan);
+
+    for (i = 0; i < NGX_WAFCERT_STEP && *count; i++) {
+
+        if (q == ngx_queue_sentinel(&project->records)) {
+            return NGX_DONE;
+        }
+
+        n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
+
+        scan->sequence = n->sequence;
+        ngx_memcpy(scan->id, n->id, NGX_WAFCERT_ID_LEN);
+
+        if (ngx_wafcert_match(n, scan)) {
+            *np = n;
+            (*count)--;
+        }
+
+        q = ngx_queue_next(q);
+    }
+
+    return *count ? NGX_AGAIN : NGX_OK;
+}
+
+
+static ngx_queue_t *
+ngx_wafcert_resume_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, ngx_wafcert_scan_t *scan)
+{
+    ngx_queue_t         *q;
+    ngx_wafcert_node_t  *n;
+
+    q = ngx_queue_head(&project->records);
+
+    if (scan->sequence == 0) {
+        return q;
+    }
+
+    n = ngx_wafcert_find_id_locked(sh, project, scan->id);
+
+    if (n && n->sequence == scan->sequence) {
+        return ngx_queue_next(&n->queue);
+    }
+
+    /* the last one was deleted meanwhile */
+
+    while (q != ngx_queue_sentinel(&project->records)) {
+        n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
+
+        if (n->sequence < scan->sequence) {
+            break;
+        }
+
+        q = ngx_queue_next(q);
+    }
+
+    return q;
+}
+
+
+static ngx_uint_t
+ngx_wafcert_match(ngx_wafcert_node_t *n, ngx_wafcert_scan_t *scan)
+{
+    u_char           *p, *last;
+    wafcert_facts_t   facts;
+
+    if (scan->exp_status != -1) {
+        facts.chain[0].not_after = n->not_after;
+
+        if (wafcert_exp_status(&facts, scan->now)
+            != (ngx_uint_t) scan->exp_status)
+        {
+            return 0;
+        }
+    }
+
+    if (scan->name.len == 0) {
+        return 1;
+    }
+
+    p = ngx_wafcert_node_name(n);
+    last = p + n->name_len;
+
+    for ( /* void */ ; p + scan->name.len <= last; p++) {
+        if (ngx_memcmp(p, scan->name.data, scan->name.len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict)
+{
+    ngx_int_t         rc;
+    ngx_rbtree_key_t  project_key, name_key;
+
+    project_key = ngx_wafcert_index_string_key(&change->project);
+    name_key = ngx_wafcert_index_string_key(&change->name);
+
+    ngx_wafcert_zone_lock_write(store);
+
+    rc = ngx_wafcert_reserve_locked(store, change, project_key, name_key,
+                                    verdict);
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, ngx_rbtree_key_t project_key,
+    ngx_rbtree_key_t name_key, wafcert_verdict_t *verdict)
+{
+    ngx_int_t               rc;
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_node_t     *old;
+    ngx_wafcert_slot_t     *slot;
+    ngx_wafcert_project_t  *project;
+
+    sh = store->sh;
+
+    project = ngx_wafcert_project_locked(sh, &change->project, project_key);
+
+    rc = ngx_wafcert_judge_locked(sh, project, change, name_key, &old,
+                                  verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    slot = ngx_wafcert_slot_locked(sh);
+    if (slot == NULL) {
+        return NGX_BUSY;
+    }
+
+    if (project == NULL) {
+        project = ngx_wafcert_project_add_locked(store, &change->project,
+                                                 project_key);
+    }
+
+    if (project) {
+        project->refs++;
+
+        slot->new = NULL;
+        slot->old = old;
+        slot->project = project;
+        ngx_memory_barrier();
+        slot->pid = ngx_pid;
+
+        if (ngx_wafcert_fill_slot_locked(store, slot, change, name_key)
+            == NGX_OK)
+        {
+            change->slot = slot - sh->slots;
+            return NGX_OK;
+        }
+
+        ngx_wafcert_cancel_locked(store, slot);
+    }
+
+    return wafcert_refuse(verdict, WAFCERT_ZONE_FULL,
+                          "the memory for certificates is full");
+}
+
+
+static ngx_int_t
+ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
+    ngx_rbtree_key_t name_key)
+{
+    uint16_t             busy;
+    ngx_wafcert_node_t  *n, *old;
+
+    old = slot->old;
+    busy = slot - store->sh->slots + 1;
+
+    if (change->op != NGX_WAFCERT_DELETE) {
+
+        n = ngx_wafcert_node_add_locked(store->shpool, &store->sh->issuers,
+                                        change, name_key);
+        if (n == NULL) {
+            return NGX_ERROR;
+        }
+
+        slot->new = n;
+
+        if (old) {
+            n->sequence = old->sequence;
+
+        } else {
+            slot->project->certificates++;
+        }
+
+        if (ngx_wafcert_zone_full_locked(store)) {
+            return NGX_ERROR;
+        }
+
+        if (old == NULL || !ngx_wafcert_node_same_name(n, old)) {
+            ngx_rbtree_insert(&slot->project->names, &n->name_node);
+            n->busy = busy;
+        }
+    }
+
+    if (old) {
+        old->busy = busy;
+    }
+
+    return NGX_OK;
+}
+
+
+/* finds the record to change, and whether the change may be made */
+
+static ngx_int_t
+ngx_wafcert_judge_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, ngx_wafcert_change_t *change,
+    ngx_rbtree_key_t name_key, ngx_wafcert_node_t **oldp,
+    wafcert_verdict_t *verdict)
+{
+    ngx_int_t            rc;
+    ngx_wafcert_node_t  *old, *named;
+
+    old = NULL;
+    *oldp = NULL;
+
+    if (change->op != NGX_WAFCERT_CREATE) {
+
+        old = project ? ngx_wafcert_find_id_locked(sh, project, change->id)
+                      : NULL;
+
+        if (old == NULL) {
+            return wafcert_refuse(verdict, WAFCERT_NOT_FOUND,
+                                  "there is no certificate with this id in "
+                                  "the project");
+        }
+
+        if (old->busy) {
+            return NGX_BUSY;
+        }
+
+        if (old->revision != change->revision) {
+            return NGX_AGAIN;
+        }
+
+        *oldp = old;
+    }
+
+    if (change->op == NGX_WAFCERT_DELETE) {
+        return NGX_OK;
+    }
+
+    named = project ? ngx_wafcert_find_name_locked(project, &change->name,
+                                                   name_key)
+                    : NULL;
+
+    if (named && named != old) {
+        rc = ngx_wafcert_judge_name_locked(named, change, verdict);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (change->op == NGX_WAFCERT_CREATE && change->quota && project
+        && project->certificates >= change->quota)
+    {
+        return wafcert_refuse(verdict, WAFCERT_QUOTA,
+                              "the project has its %lu certificates, and no "
+                              "more are allowed",
+                              (unsigned long) change->quota);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict)
+{
+    u_char  id[2 * NGX_WAFCERT_ID_LEN];
+
+    /* its own change may give the name up, or never come to be */
+
+    if (named->busy) {
+        return NGX_BUSY;
+    }
+
+    if (change->op == NGX_WAFCERT_CREATE
+        && ngx_wafcert_node_same_chain(named, change->facts))
+    {
+        ngx_memcpy(change->id, named->id, NGX_WAFCERT_ID_LEN);
+        return NGX_DONE;
+    }
+
+    ngx_hex_dump(id, named->id, NGX_WAFCERT_ID_LEN);
+
+    (void) wafcert_refuse(verdict, WAFCERT_NAME_DUPLICATE,
+                          "another certificate of the project has the name "
+                          "\"%.*s\"", (int) change->name.len,
+                          change->name.data);
+
+    wafcert_hint(verdict, "certificate %.*s has this name: modify that one, "
+                 "delete it, or choose another name",
+                 (int) sizeof(id), id);
+
+    return NGX_DECLINED;
+}
+
+
+
+static ngx_wafcert_slot_t *
+ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
+        if (sh->slots[i].pid == 0) {
+            return &sh->slots[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_wafcert_project_t *
+ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh, const ngx_str_t *name,
+    ngx_rbtree_key_t key)
+{
+    ngx_rbtree_node_t      *node;
+    ngx_wafcert_project_t  *project;
+
+    for (node = ngx_wafcert_index_first_locked(&sh->projects, key);
+         node;
+         node = ngx_wafcert_index_next_locked(&sh->projects, node))
+    {
+        project = ngx_rbtree_data(node, ngx_wafcert_project_t, node);
+
+        if (project->len == name->len
+            && ngx_memcmp(project->name, name->data, name->len) == 0)
+        {
+            return project;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_wafcert_project_t *
+ngx_wafcert_project_add_locked(ngx_wafcert_store_t *store,
+    const ngx_str_t *name, ngx_rbtree_key_t key)
+{
+    ngx_wafcert_project_t  *project;
+
+    project = ngx_slab_calloc_locked(store->shpool,
+                                     offsetof(ngx_wafcert_project_t, name)
+                                     + name->len);
+    if (project == NULL) {
+        return NULL;
+    }
+
+    project->len = name->len;
+    ngx_memcpy(project->name, name->data, name->len);
+
+    ngx_rbtree_init(&project->names, &project->sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_queue_init(&project->records);
+
+    project->node.key = key;
+    ngx_rbtree_insert(&store->sh->projects, &project->node);
+    ngx_wafcert_queue_insert(&store->sh->queue, &project->queue);
+
+    return project;
+}
+
+
+static void
+ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_project_t *project)
+{
+    if (--project->refs) {
+        return;
+    }
+
+    ngx_wafcert_queue_remove(&project->queue);
+    ngx_rbtree_delete(&store->sh->projects, &project->node);
+    ngx_slab_free_locked(store->shpool, project);
+}
+
+
+static ngx_wafcert_node_t *
+ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, const u_char *id)
+{
+    ngx_rbtree_node_t   *node;
+    ngx_wafcert_node_t  *n;
+
+    for (node = ngx_wafcert_index_first_locked(&sh->ids,
+                                               ngx_wafcert_index_key(id));
+         node;
+         node = ngx_wafcert_index_next_locked(&sh->ids, node))
+    {
+        n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
+
+        if (n->project == project
+            && ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN) == 0)
+        {
+            return n;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_wafcert_node_t *
+ngx_wafcert_find_name_locked(ngx_wafcert_project_t *project,
+    const ngx_str_t *name, ngx_rbtree_key_t key)
+{
+    ngx_rbtree_node_t   *node;
+    ngx_wafcert_node_t  *n;
+
+    for (node = ngx_wafcert_index_first_locked(&project->names, key);
+         node;
+         node = ngx_wafcert_index_next_locked(&project->names, node))
+    {
+        n = ngx_rbtree_data(node, ngx_wafcert_node_t, name_node);
+
+        if (n->name_len == name->len
+            && ngx_memcmp(ngx_wafcert_node_name(n), name->data, name->len)
+               == 0)
+        {
+            return n;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change)
+{
+    ngx_wafcert_zone_lock_write(store);
+    ngx_wafcert_publish_locked(store, &store->sh->slots[change->slot]);
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+static void
+ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_slot_t *slot)
+{
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_node_t     *n, *old;
+    ngx_wafcert_project_t  *project;
+
+    sh = store->sh;
+    n = slot->new;
+    old = slot->old;
+    project = slot->project;
+
+    if (n == NULL) {
+        ngx_wafcert_queue_remove(&old->queue);
+        project->certificates--;
+        project->refs--;
+
+    } else if (old) {
+        ngx_wafcert_queue_replace(&old->queue, &n->queue);
+
+    } else {
+        n->sequence = ++sh->sequence;
+        ngx_wafcert_queue_insert(&project->records, &n->queue);
+        project->refs++;
+    }
+
+    if (old) {
+        ngx_rbtree_delete(&sh->ids, &old->id_node);
+        ngx_rbtree_delete(&project->names, &old->name_node);
+    }
+
+    if (n) {
+        n->project = project;
+        n->state = NGX_WAFCERT_LIVE;
+
+        ngx_rbtree_insert(&sh->ids, &n->id_node);
+
+        /* a new name stands in the index since it was reserved */
+
+        if (n->busy == 0) {
+            ngx_rbtree_insert(&project->names, &n->name_node);
+        }
+
+        n->busy = 0;
+    }
+
+    sh->generation++;
+
+    slot->pid = 0;
+
+    if (old) {
+        ngx_wafcert_node_free_locked(store->shpool, &sh->issuers, old);
+    }
+
+    ngx_wafcert_project_release_locked(store, project);
+}
+
+
+void
+ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change)
+{
+    ngx_wafcert_zone_lock_write(store);
+    ngx_wafcert_cancel_locked(store, &store->sh->slots[change->slot]);
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+static void
+ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_slot_t *slot)
+{
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_project_t  *project;
+
+    n = slot->new;
+    project = slot->project;
+
+    if (slot->old) {
+        slot->old->busy = 0;
+    }
+
+    if (n && slot->old == NULL) {
+        project->certificates--;
+    }
+
+    if (n && n->busy) {
+        ngx_rbtree_delete(&project->names, &n->name_node);
+    }
+
+    slot->pid = 0;
+
+    if (n) {
+        ngx_wafcert_node_free_locked(store->shpool, &store->sh->issuers, n);
+    }
+
+    ngx_wafcert_project_release_locked(store, project);
+}

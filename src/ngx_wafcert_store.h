@@ -1,0 +1,131 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_WAFCERT_STORE_H_INCLUDED_
+#define _NGX_WAFCERT_STORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "wafcert_cert.h"
+#include "wafcert_json.h"
+#include "wafcert_verdict.h"
+
+
+#define NGX_WAFCERT_ID_LEN    16        /* bytes; twice as many hex digits */
+#define NGX_WAFCERT_ITEM_MAX  (WAFCERT_NAME_MAX + 255)
+
+
+typedef struct ngx_wafcert_store_s  ngx_wafcert_store_t;
+
+
+/* A private copy of a stored certificate: valid while its pool is. */
+
+typedef struct {
+    wafcert_record_t      record;
+    wafcert_facts_t       facts;        /* record.facts points here */
+    wafcert_key_t         key;          /* der.data is NULL unless wanted */
+    u_char                id[2 * NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_copy_t;
+
+
+typedef enum {
+    NGX_WAFCERT_CREATE = 0,
+    NGX_WAFCERT_MODIFY,
+    NGX_WAFCERT_DELETE
+} ngx_wafcert_op_e;
+
+
+/*
+ * A change on its way through reserve, commit and publish.  The caller
+ * fills in the first part, which must stay in place until the change has
+ * been published or cancelled.
+ */
+
+typedef struct {
+    ngx_wafcert_op_e       op;
+    ngx_str_t              project;
+    u_char                 id[NGX_WAFCERT_ID_LEN];
+    ngx_str_t              name;
+    int64_t                timestamp;   /* ms since 1970 UTC */
+    ngx_uint_t             revision;    /* modify, delete: what was judged */
+    ngx_uint_t             quota;       /* of the project; 0: none */
+    const wafcert_facts_t *facts;       /* NULL for delete */
+    const wafcert_key_t   *key;
+
+    ngx_uint_t             slot;        /* the reservation's */
+} ngx_wafcert_change_t;
+
+
+/* Which certificates of a project a list is about, and how far it has come. */
+
+typedef struct {
+    ngx_str_t              project;
+    ngx_str_t              name;        /* substring; empty: any */
+    ngx_int_t              exp_status;  /* -1: any */
+    int64_t                now;         /* ms since 1970 UTC */
+
+    uint64_t               sequence;    /* of the last one; 0: at the start */
+    u_char                 id[NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_scan_t;
+
+
+/*
+ * Declares a zone of "size" bytes, or refers to one where "size" is 0.
+ * The memory is mapped larger than asked for, so that a reload with
+ * another size keeps it.  Returns NULL after an [emerg].
+ */
+ngx_shm_zone_t *ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
+
+/* Cancels what workers reserved that are no more. */
+void ngx_wafcert_store_sweep(ngx_wafcert_store_t *store, ngx_log_t *log);
+
+/*
+ * Copies a certificate of the project, newest revision, whole.  With "key"
+ * the private key is copied too, and cleansed with the pool.
+ * NGX_OK, NGX_DECLINED (there is none), NGX_ERROR (no memory).
+ */
+ngx_int_t ngx_wafcert_store_get(ngx_wafcert_store_t *store,
+    ngx_str_t *project, u_char *id, ngx_uint_t key, ngx_pool_t *pool,
+    ngx_wafcert_copy_t *copy);
+
+/*
+ * Goes on to the next match, newest first, and copies into "item" (which has
+ * NGX_WAFCERT_ITEM_MAX bytes) what a list shows: id, name, times and type.
+ * Looks at a bounded number of records under the lock, so that nobody waits
+ * for a long list.
+ * NGX_OK; NGX_AGAIN: call again, later; NGX_DONE: there is no more.
+ */
+ngx_int_t ngx_wafcert_store_next(ngx_wafcert_store_t *store,
+    ngx_wafcert_scan_t *scan, ngx_wafcert_copy_t *copy, u_char *item);
+
+/*
+ * Passes over up to "max" matches, and adds their number to "count".
+ * NGX_OK: "max" were there; NGX_AGAIN: call again, later; NGX_DONE.
+ */
+ngx_int_t ngx_wafcert_store_count(ngx_wafcert_store_t *store,
+    ngx_wafcert_scan_t *scan, ngx_uint_t max, ngx_uint_t *count);
+
+/*
+ * Takes the name or the record and all memory that the change needs.
+ * Afterwards nothing can fail but the commit.
+ *
+ * NGX_OK: ngx_wafcert_store_publish() or _cancel() must follow.
+ * NGX_DONE: a create that repeats an existing certificate; "id" is its id.
+ * NGX_BUSY: another change of the same name or record is under way: wait.
+ * NGX_AGAIN: the record has another revision by now: judge again.
+ * NGX_DECLINED: "verdict" tells why.
+ */
+ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
+void ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+void ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+
+
+#endif /* _NGX_WAFCERT_STORE_H_INCLUDED_ */

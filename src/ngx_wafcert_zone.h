@@ -1,0 +1,131 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_WAFCERT_ZONE_H_INCLUDED_
+#define _NGX_WAFCERT_ZONE_H_INCLUDED_
+
+
+/*
+ * The shared memory, its lock and its repair: private to the store.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_wafcert_record.h"
+#include "ngx_wafcert_store.h"
+
+
+/* changes between reserve and publish; one more waits */
+#define NGX_WAFCERT_SLOTS  256
+
+
+struct ngx_wafcert_project_s {
+    ngx_rbtree_node_t        node;          /* by name */
+    ngx_queue_t              queue;
+    ngx_rbtree_t             names;
+    ngx_rbtree_node_t        sentinel;
+    ngx_queue_t              records;       /* newest first */
+    ngx_uint_t               certificates;  /* reserved ones included */
+    ngx_uint_t               refs;          /* certificates and changes */
+    u_char                   len;
+    u_char                   name[1];
+};
+
+
+typedef struct {
+    ngx_pid_t                pid;           /* 0: free */
+    ngx_wafcert_project_t   *project;
+    ngx_wafcert_node_t      *new;           /* NULL: delete */
+    ngx_wafcert_node_t      *old;           /* NULL: create */
+} ngx_wafcert_slot_t;
+
+
+/* in shared memory: for all workers, across reloads */
+
+typedef struct {
+    uint32_t                 magic;
+    uint32_t                 layout;
+
+    /* the process that is changing the zone; it died if nobody holds it */
+    volatile ngx_pid_t       writer;
+
+    ngx_atomic_t             generation;
+    uint64_t                 sequence;
+
+    ngx_rbtree_t             ids;
+    ngx_rbtree_node_t        ids_sentinel;
+    ngx_rbtree_t             issuers;
+    ngx_rbtree_node_t        issuers_sentinel;
+    ngx_rbtree_t             projects;
+    ngx_rbtree_node_t        projects_sentinel;
+    ngx_queue_t              queue;         /* of projects */
+
+    ngx_wafcert_slot_t       slots[NGX_WAFCERT_SLOTS];
+} ngx_wafcert_sh_t;
+
+
+/* the process's own, one for each cycle */
+
+struct ngx_wafcert_store_s {
+    ngx_wafcert_sh_t        *sh;
+    ngx_slab_pool_t         *shpool;
+    ngx_shm_zone_t          *shm_zone;
+    size_t                   size;          /* as configured */
+    ngx_uint_t               pages;         /* that "size" allows */
+    unsigned                 repaired:1;    /* yet to be logged */
+};
+
+
+/* Readers and writers take the same mutex; writers leave their mark. */
+void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);
+void ngx_wafcert_zone_lock_write(ngx_wafcert_store_t *store);
+void ngx_wafcert_zone_unlock(ngx_wafcert_store_t *store);
+
+/* Whether more pages are taken than were configured. */
+ngx_uint_t ngx_wafcert_zone_full_locked(ngx_wafcert_store_t *store);
+
+
+/*
+ * Projects and the order of upload are the lists that all indexes can be made
+ * from again.  Their "next" pointers form the whole list after each single
+ * store, so that a process may be killed between any two instructions.
+ */
+
+static ngx_inline void
+ngx_wafcert_queue_insert(ngx_queue_t *head, ngx_queue_t *x)
+{
+    x->next = head->next;
+    x->prev = head;
+    ngx_memory_barrier();
+    head->next = x;
+    ngx_memory_barrier();
+    x->next->prev = x;
+}
+
+
+static ngx_inline void
+ngx_wafcert_queue_replace(ngx_queue_t *old, ngx_queue_t *x)
+{
+    x->next = old->next;
+    x->prev = old->prev;
+    ngx_memory_barrier();
+    x->prev->next = x;
+    ngx_memory_barrier();
+    x->next->prev = x;
+}
+
+
+static ngx_inline void
+ngx_wafcert_queue_remove(ngx_queue_t *x)
+{
+    x->prev->next = x->next;
+    ngx_memory_barrier();
+    x->next->prev = x->prev;
+}
+
+
+#endif /* _NGX_WAFCERT_ZONE_H_INCLUDED_ */

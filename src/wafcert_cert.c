@@ -1,0 +1,776 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/err.h>
+#include <openssl/provider.h>
+#include "wafcert_cert.h"
+#include "wafcert_chain.h"
+#include "wafcert_key.h"
+#include "wafcert_x509.h"
+
+
+/*
+ * Enough for eight links of RSA or P-256, or for one of P-384: 0.8 ms.
+ */
+#define WAFCERT_SIGNATURE_BUDGET  8
+
+
+/* One upload on its way through the checks. */
+
+typedef struct {
+    wafcert_validator_t     *validator;
+    wafcert_bundle_t        *bundle;
+    const ngx_str_t         *content;
+    const ngx_str_t         *key;
+    const wafcert_policy_t  *policy;
+    int64_t                  now;
+    wafcert_verdict_t       *verdict;
+
+    wafcert_chain_t          chain;
+    wafcert_sent_t          *leaf;
+    wafcert_private_t        private;
+} wafcert_job_t;
+
+
+static ngx_int_t wafcert_job_run(wafcert_job_t *job);
+static ngx_int_t wafcert_job_content(wafcert_job_t *job);
+static ngx_int_t wafcert_content_blocks(wafcert_job_t *job);
+static ngx_int_t wafcert_content_block(wafcert_job_t *job, ngx_uint_t n);
+static ngx_int_t wafcert_content_is_key(wafcert_job_t *job, ngx_uint_t n);
+static ngx_int_t wafcert_content_leaf(wafcert_job_t *job);
+static ngx_int_t wafcert_job_key(wafcert_job_t *job);
+static ngx_int_t wafcert_job_pair(wafcert_job_t *job);
+static ngx_uint_t wafcert_job_matches(wafcert_job_t *job,
+    const wafcert_x509_t *cert);
+static ngx_int_t wafcert_job_mismatch(wafcert_job_t *job,
+    const wafcert_sent_t *match);
+static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
+static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
+static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
+static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
+static u_char *wafcert_facts_serial(ngx_str_t *serial,
+    const ASN1_INTEGER *number, u_char *p);
+static u_char *wafcert_facts_string(ngx_str_t *dst, const ngx_str_t *src,
+    u_char *p);
+static void wafcert_job_warn(wafcert_job_t *job, wafcert_warning_e warning);
+static void wafcert_date(int64_t ms, char *buf, size_t size);
+
+
+wafcert_validator_t *
+wafcert_validator_create(void)
+{
+    ngx_uint_t            i;
+    wafcert_validator_t  *v;
+
+    static const int  curves[] = {
+        NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1
+    };
+
+    v = calloc(1, sizeof(wafcert_validator_t));
+    if (v == NULL) {
+        return NULL;
+    }
+
+    v->shallow = OSSL_LIB_CTX_new();
+    if (v->shallow) {
+        v->null = OSSL_PROVIDER_load(v->shallow, "null");
+    }
+
+    v->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    v->md = EVP_MD_CTX_new();
+    v->bio = BIO_new(BIO_s_mem());
+
+    v->decoder = OSSL_DECODER_CTX_new_for_pkey(&v->pkey, "DER",
+                                               "SubjectPublicKeyInfo", NULL,
+                                               EVP_PKEY_PUBLIC_KEY, NULL,
+                                               NULL);
+
+    if (v->null == NULL || v->sha256 == NULL || v->md == NULL
+        || v->bio == NULL || v->decoder == NULL)
+    {
+        goto failed;
+    }
+
+    for (i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
+
+        v->groups[i] = EC_GROUP_new_by_curve_name(curves[i]);
+        if (v->groups[i] == NULL) {
+            goto failed;
+        }
+    }
+
+    return v;
+
+failed:
+
+    wafcert_validator_free(v);
+    ERR_clear_error();
+
+    return NULL;
+}
+
+
+void
+wafcert_validator_free(wafcert_validator_t *validator)
+{
+    ngx_uint_t  i;
+
+    if (validator == NULL) {
+        return;
+    }
+
+    wafcert_x509_cache_free(validator);
+
+    for (i = 0; i < 3; i++) {
+        EC_GROUP_free(validator->groups[i]);
+    }
+
+    OSSL_DECODER_CTX_free(validator->decoder);
+    BIO_free(validator->bio);
+    EVP_MD_CTX_free(validator->md);
+    EVP_MD_free(validator->sha256);
+
+    if (validator->null) {
+        (void) OSSL_PROVIDER_unload(validator->null);
+    }
+
+    OSSL_LIB_CTX_free(validator->shallow);
+
+    free(validator);
+}
+
+
+void
+wafcert_validator_plain(wafcert_validator_t *validator, ngx_uint_t on)
+{
+    validator->plain = on ? 1 : 0;
+}
+
+
+ngx_int_t
+wafcert_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
+    const ngx_str_t *content, const ngx_str_t *key,
+    const wafcert_policy_t *policy, int64_t now, wafcert_verdict_t *verdict)
+{
+    ngx_int_t      rc;
+    ngx_uint_t     i;
+    wafcert_job_t  job;
+
+    ngx_memzero(bundle, sizeof(wafcert_bundle_t));
+    ngx_memzero(&job, sizeof(wafcert_job_t));
+
+    job.validator = validator;
+    job.bundle = bundle;
+    job.content = content;
+    job.key = key;
+    job.policy = policy;
+    job.now = now;
+    job.verdict = verdict;
+
+    validator->budget = WAFCERT_SIGNATURE_BUDGET;
+
+    /* what the caller has in the queue stays, what we leave does not */
+
+    (void) ERR_set_mark();
+
+    rc = wafcert_job_run(&job);
+
+    (void) ERR_pop_to_mark();
+
+    for (i = 0; i < job.chain.nsent; i++) {
+        wafcert_x509_release(job.chain.sent[i].cert);
+    }
+
+    wafcert_private_free(&job.private);
+
+    if (rc != NGX_OK) {
+        wafcert_bundle_free(bundle);
+    }
+
+    return rc;
+}
+
+
+void
+wafcert_bundle_free(wafcert_bundle_t *bundle)
+{
+    wafcert_pem_free(&bundle->content_pem);
+    wafcert_pem_free(&bundle->key_pem);
+    free(bundle->text);
+
+    ngx_memzero(bundle, sizeof(wafcert_bundle_t));
+}
+
+
+static ngx_int_t
+wafcert_job_run(wafcert_job_t *job)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    static ngx_int_t  (*steps[])(wafcert_job_t *job) = {
+        wafcert_job_content,
+        wafcert_job_key,
+        wafcert_job_pair,
+        wafcert_job_policy,
+        wafcert_job_chain,
+        wafcert_job_facts
+    };
+
+    for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+
+        rc = steps[i](job);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_job_content(wafcert_job_t *job)
+{
+    ngx_int_t        rc;
+    ngx_uint_t       i;
+    wafcert_pem_t   *pem;
+    wafcert_sent_t  *sent;
+
+    pem = &job->bundle->content_pem;
+
+    rc = wafcert_pem_decode(pem, job->content, WAFCERT_MEMBER_CONTENT,
+                            job->verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = wafcert_content_blocks(job);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < pem->nblocks; i++) {
+
+        if (pem->blocks[i].type != WAFCERT_PEM_CERTIFICATE) {
+            continue;
+        }
+
+        sent = &job->chain.sent[job->chain.nsent];
+
+        rc = wafcert_x509_read(job->validator, &sent->cert,
+                               &pem->blocks[i].der, i + 1, job->chain.nsent,
+                               job->verdict);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        sent->block = i + 1;
+        job->chain.nsent++;
+    }
+
+    return wafcert_content_leaf(job);
+}
+
+
+static ngx_int_t
+wafcert_content_blocks(wafcert_job_t *job)
+{
+    ngx_int_t       rc;
+    ngx_uint_t      i, n;
+    wafcert_pem_t  *pem;
+
+    pem = &job->bundle->content_pem;
+
+    n = 0;
+
+    for (i = 0; i < pem->nblocks; i++) {
+
+        rc = wafcert_content_block(job, i);
+
+        if (rc == NGX_DECLINED) {
+            return rc;
+        }
+
+        if (rc == NGX_OK) {
+            n++;
+        }
+    }
+
+    if (n == 0) {
+        return wafcert_refuse(job->verdict, WAFCERT_CONTENT_NO_PEM,
+                              "content holds %s in block 1 and no certificate",
+                              wafcert_pem_type_name(pem->blocks[0].type));
+    }
+
+    if (n > WAFCERT_CHAIN_MAX) {
+        return wafcert_refuse(job->verdict, WAFCERT_CONTENT_TOO_MANY,
+                              "content holds %lu certificates, the limit is "
+                              "%d", (u_long) n, WAFCERT_CHAIN_MAX);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_DONE: it may stand there and is passed over.  Servers of old read the
+ * parameters for their key exchange from the certificate's file.
+ */
+
+static ngx_int_t
+wafcert_content_block(wafcert_job_t *job, ngx_uint_t n)
+{
+    wafcert_reason_e     reason;
+    wafcert_pem_type_e   type;
+
+    type = job->bundle->content_pem.blocks[n].type;
+
+    switch (type) {
+
+    case WAFCERT_PEM_CERTIFICATE:
+        return NGX_OK;
+
+    case WAFCERT_PEM_EC_PARAMETERS:
+    case WAFCERT_PEM_DH:
+        return NGX_DONE;
+
+    case WAFCERT_PEM_PKCS8:
+    case WAFCERT_PEM_PKCS1:
+    case WAFCERT_PEM_SEC1:
+    case WAFCERT_PEM_ENCRYPTED:
+    case WAFCERT_PEM_OPENSSH:
+    case WAFCERT_PEM_DSA:
+        return wafcert_content_is_key(job, n);
+
+    case WAFCERT_PEM_CSR:
+        reason = WAFCERT_CONTENT_IS_CSR;
+        break;
+
+    case WAFCERT_PEM_PKCS7:
+        reason = WAFCERT_CONTENT_IS_PKCS7;
+        break;
+
+    default:
+        reason = WAFCERT_CONTENT_NO_PEM;
+    }
+
+    return wafcert_refuse(job->verdict, reason,
+                          "block %lu of content is %s, not a certificate",
+                          (u_long) n + 1, wafcert_pem_type_name(type));
+}
+
+
+static ngx_int_t
+wafcert_content_is_key(wafcert_job_t *job, ngx_uint_t n)
+{
+    ngx_uint_t          i;
+    const char         *name;
+    wafcert_pem_t       pem;
+    wafcert_verdict_t   ignored;
+
+    name = wafcert_pem_type_name(job->bundle->content_pem.blocks[n].type);
+
+    (void) wafcert_refuse(job->verdict, WAFCERT_CONTENT_IS_KEY,
+                          "block %lu of content is %s, not a certificate",
+                          (u_long) n + 1, name);
+
+    if (wafcert_pem_decode(&pem, job->key, WAFCERT_MEMBER_KEY, &ignored)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < pem.nblocks; i++) {
+
+        if (pem.blocks[i].type == WAFCERT_PEM_CERTIFICATE) {
+            (void) wafcert_refuse(job->verdict, WAFCERT_CONTENT_IS_KEY,
+                                  "block %lu of content is %s and block %lu "
+                                  "of key is a certificate: the two seem to "
+                                  "be exchanged",
+                                  (u_long) n + 1, name, (u_long) i + 1);
+            wafcert_hint(job->verdict, "send the certificate in content and "
+                         "the private key in key");
+            break;
+        }
+    }
+
+    wafcert_pem_free(&pem);
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Under "repair" it is up to the key which block is the leaf, as long as
+ * there is another one that may be.
+ */
+
+static ngx_int_t
+wafcert_content_leaf(wafcert_job_t *job)
+{
+    ngx_uint_t               i;
+    const wafcert_public_t  *public;
+
+    public = &job->chain.sent[0].cert->public;
+
+    if (public->algo.algo != WAFCERT_ALGO_OTHER) {
+        return NGX_OK;
+    }
+
+    if (job->policy->chain == WAFCERT_CHAIN_REPAIR) {
+
+        for (i = 1; i < job->chain.nsent; i++) {
+            if (job->chain.sent[i].cert->public.algo.algo
+                != WAFCERT_ALGO_OTHER
+                && job->chain.sent[0].cert->key_id.len
+                && !job->chain.sent[0].cert->not_ca)
+            {
+                return NGX_OK;
+            }
+        }
+    }
+
+    return wafcert_refuse(job->verdict, WAFCERT_CERT_KEY_TYPE,
+                          "block %lu of content is a certificate for %s, "
+                          "which is not supported",
+                          (u_long) job->chain.sent[0].block,
+                          public->algo.name);
+}
+
+
+static ngx_int_t
+wafcert_job_key(wafcert_job_t *job)
+{
+    ngx_int_t          rc;
+    wafcert_bundle_t  *bundle;
+
+    bundle = job->bundle;
+
+    rc = wafcert_pem_decode(&bundle->key_pem, job->key, WAFCERT_MEMBER_KEY,
+                            job->verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = wafcert_private_read(&job->private, &bundle->key_pem, &bundle->key,
+                              job->verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return wafcert_private_check(job->validator, &job->private, job->verdict);
+}
+
+
+static ngx_int_t
+wafcert_job_pair(wafcert_job_t *job)
+{
+    ngx_uint_t       i;
+    wafcert_sent_t  *sent;
+
+    for (i = 0; i < job->chain.nsent; i++) {
+        sent = &job->chain.sent[i];
+
+        if (!wafcert_job_matches(job, sent->cert)) {
+            continue;
+        }
+
+        if (i && job->policy->chain != WAFCERT_CHAIN_REPAIR) {
+            return wafcert_job_mismatch(job, sent);
+        }
+
+        job->leaf = sent;
+
+        return NGX_OK;
+    }
+
+    return wafcert_job_mismatch(job, NULL);
+}
+
+
+static ngx_uint_t
+wafcert_job_matches(wafcert_job_t *job, const wafcert_x509_t *cert)
+{
+    if (job->validator->plain) {
+        return X509_check_private_key(cert->x509, job->private.pkey) == 1;
+    }
+
+    return wafcert_public_equal(&job->private.public, &cert->public);
+}
+
+
+static ngx_int_t
+wafcert_job_mismatch(wafcert_job_t *job, const wafcert_sent_t *match)
+{
+    char                   key[32], cert[32];
+    const wafcert_sent_t  *first;
+
+    first = &job->chain.sent[0];
+
+    if (match) {
+        (void) wafcert_refuse(job->verdict, WAFCERT_KEY_MISMATCH,
+                              "the key belongs to block %lu of content, but "
+                              "block %lu stands first",
+                              (u_long) match->block, (u_long) first->block);
+        wafcert_hint(job->verdict, "put block %lu of content first, and its "
+                     "issuers after it", (u_long) match->block);
+        return NGX_DECLINED;
+    }
+
+    (void) wafcert_public_type(&job->private.public, key);
+    (void) wafcert_public_type(&first->cert->public, cert);
+
+    if (ngx_strcmp(key, cert) != 0) {
+        return wafcert_refuse(job->verdict, WAFCERT_KEY_MISMATCH,
+                              "the key is %s, the certificate in block %lu of "
+                              "content is for %s%s",
+                              key, (u_long) first->block, cert,
+                              job->chain.nsent > 1
+                                  ? ", and no other block fits either" : "");
+    }
+
+    return wafcert_refuse(job->verdict, WAFCERT_KEY_MISMATCH,
+                          "the key and the certificate in block %lu of "
+                          "content are both %s, but not of one pair%s",
+                          (u_long) first->block, key,
+                          job->chain.nsent > 1
+                              ? ", and no other block fits either" : "");
+}
+
+
+static ngx_int_t
+wafcert_job_policy(wafcert_job_t *job)
+{
+    const wafcert_public_t  *public;
+
+    public = &job->leaf->cert->public;
+
+    if (public->algo.algo == WAFCERT_ALGO_RSA
+        && public->bits < job->policy->min_rsa_bits)
+    {
+        return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
+                              "the key is an RSA key of %lu bits, at least "
+                              "%lu are wanted", (u_long) public->bits,
+                              (u_long) job->policy->min_rsa_bits);
+    }
+
+    return wafcert_job_dates(job);
+}
+
+
+static ngx_int_t
+wafcert_job_dates(wafcert_job_t *job)
+{
+    char             date[32];
+    wafcert_x509_t  *cert;
+
+    cert = job->leaf->cert;
+
+    if (job->now > cert->not_after) {
+
+        if (job->policy->reject_expired) {
+            wafcert_date(cert->not_after, date, sizeof(date));
+
+            return wafcert_refuse(job->verdict, WAFCERT_CERT_EXPIRED,
+                                  "the certificate in block %lu of content "
+                                  "expired on %s",
+                                  (u_long) job->leaf->block, date);
+        }
+
+        wafcert_job_warn(job, WAFCERT_WARN_EXPIRED);
+    }
+
+    if (job->now < cert->not_before) {
+
+        if (job->policy->reject_expired) {
+            wafcert_date(cert->not_before, date, sizeof(date));
+
+            return wafcert_refuse(job->verdict, WAFCERT_CERT_NOT_YET_VALID,
+                                  "the certificate in block %lu of content is "
+                                  "not valid before %s",
+                                  (u_long) job->leaf->block, date);
+        }
+
+        wafcert_job_warn(job, WAFCERT_WARN_NOT_YET_VALID);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_job_chain(wafcert_job_t *job)
+{
+    ngx_uint_t        i;
+    wafcert_chain_t  *chain;
+
+    chain = &job->chain;
+
+    if (job->policy->chain == WAFCERT_CHAIN_KEEP) {
+        wafcert_chain_keep(chain);
+
+    } else {
+        wafcert_chain_order(job->validator, chain, job->leaf, job->now);
+    }
+
+    if (job->policy->chain == WAFCERT_CHAIN_STRICT
+        && wafcert_chain_judge(chain, job->verdict) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    job->bundle->facts.warnings |= chain->warnings;
+
+    for (i = 0; i < chain->nkept; i++) {
+        if (wafcert_x509_weak(chain->kept[i]->cert)) {
+            wafcert_job_warn(job, WAFCERT_WARN_WEAK_KEY);
+        }
+    }
+
+    if (job->leaf->cert->hosts.len == 0) {
+        wafcert_job_warn(job, WAFCERT_WARN_NO_HOSTS);
+    }
+
+    if (job->bundle->content_pem.repaired || job->bundle->key_pem.repaired) {
+        wafcert_job_warn(job, WAFCERT_WARN_NEWLINES_REPAIRED);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_job_facts(wafcert_job_t *job)
+{
+    char                 type[32];
+    size_t               size;
+    u_char              *p;
+    ngx_str_t            str;
+    ngx_uint_t           i;
+    wafcert_link_t      *link;
+    wafcert_sent_t      *sent;
+    wafcert_facts_t     *facts;
+    wafcert_x509_t      *leaf;
+    const ASN1_INTEGER  *serial;
+
+    facts = &job->bundle->facts;
+    leaf = job->leaf->cert;
+
+    serial = X509_get0_serialNumber(leaf->x509);
+
+    str.data = (u_char *) type;
+    str.len = wafcert_public_type(&leaf->public, type);
+
+    size = str.len + leaf->hosts.len + sizeof("-00")
+           + 2 * (size_t) ASN1_STRING_length(serial);
+
+    for (i = 0; i < job->chain.nkept; i++) {
+        sent = job->chain.kept[i];
+        size += sent->cert->subject.len + sent->cert->issuer.len;
+    }
+
+    p = malloc(size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->bundle->text = p;
+
+    p = wafcert_facts_string(&facts->cert_type, &str, p);
+    p = wafcert_facts_string(&facts->hosts, &leaf->hosts, p);
+    p = wafcert_facts_serial(&facts->serial_number, serial, p);
+
+    facts->not_before = leaf->not_before;
+    facts->nchain = job->chain.nkept;
+
+    for (i = 0; i < job->chain.nkept; i++) {
+        sent = job->chain.kept[i];
+        link = &facts->chain[i];
+
+        link->der = job->bundle->content_pem.blocks[sent->block - 1].der;
+        link->not_after = sent->cert->not_after;
+
+        p = wafcert_facts_string(&link->subject, &sent->cert->subject, p);
+        p = wafcert_facts_string(&link->issuer, &sent->cert->issuer, p);
+
+        ngx_memcpy(link->sha256, sent->cert->sha256, WAFCERT_SHA256_LEN);
+    }
+
+    return NGX_OK;
+}
+
+
+static u_char *
+wafcert_facts_serial(ngx_str_t *serial, const ASN1_INTEGER *number, u_char *p)
+{
+    int            i, len;
+    const u_char  *data;
+
+    static const u_char  hex[] = "0123456789abcdef";
+
+    data = ASN1_STRING_get0_data(number);
+    len = ASN1_STRING_length(number);
+
+    serial->data = p;
+
+    if (ASN1_STRING_type(number) == V_ASN1_NEG_INTEGER) {
+        *p++ = '-';
+    }
+
+    for (i = 0; i < len; i++) {
+        *p++ = hex[data[i] >> 4];
+        *p++ = hex[data[i] & 0xf];
+    }
+
+    if (len == 0) {
+        *p++ = '0';
+        *p++ = '0';
+    }
+
+    serial->len = p - serial->data;
+
+    return p;
+}
+
+
+static u_char *
+wafcert_facts_string(ngx_str_t *dst, const ngx_str_t *src, u_char *p)
+{
+    dst->data = p;
+    dst->len = src->len;
+
+    if (src->len == 0) {
+        return p;
+    }
+
+    return ngx_cpymem(p, src->data, src->len);
+}
+
+
+static void
+wafcert_job_warn(wafcert_job_t *job, wafcert_warning_e warning)
+{
+    job->bundle->facts.warnings |= (uint32_t) 1 << warning;
+}
+
+
+static void
+wafcert_date(int64_t ms, char *buf, size_t size)
+{
+    time_t     sec;
+    struct tm  tm;
+
+    sec = (time_t) (ms / 1000);
+
+    if (gmtime_r(&sec, &tm) == NULL
+        || strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+    {
+        buf[0] = '\0';
+    }
+}

@@ -1,0 +1,112 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _WAFCERT_CERT_H_INCLUDED_
+#define _WAFCERT_CERT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "wafcert_pem.h"
+#include "wafcert_verdict.h"
+
+
+#define WAFCERT_CHAIN_MAX   10      /* certificates in a stored chain */
+#define WAFCERT_SHA256_LEN  32
+
+
+/*
+ * One certificate of a chain.  The strings belong to whoever made the
+ * structure: the bundle below, or a copy of a record.
+ */
+
+typedef struct {
+    ngx_str_t              der;
+    ngx_str_t              subject;       /* RFC 2253, UTF-8 */
+    ngx_str_t              issuer;
+    int64_t                not_after;     /* ms since 1970 UTC */
+    u_char                 sha256[WAFCERT_SHA256_LEN];
+} wafcert_link_t;
+
+
+/*
+ * All that an answer tells of a certificate.  There is no key in it, so
+ * nothing that renders from it can leak one.
+ */
+
+typedef struct {
+    ngx_str_t              serial_number; /* hex, lower case */
+    ngx_str_t              cert_type;     /* "RSA-2048", "EC-P-256" */
+    ngx_str_t              hosts;         /* each ends with a NUL byte */
+    int64_t                not_before;    /* ms since 1970 UTC */
+    uint32_t               warnings;      /* 1 << wafcert_warning_e */
+
+    ngx_uint_t             nchain;
+    wafcert_link_t         chain[WAFCERT_CHAIN_MAX];  /* leaf first */
+} wafcert_facts_t;
+
+
+typedef struct {
+    ngx_str_t              der;
+    wafcert_pem_type_e     type;          /* PKCS8, PKCS1 or SEC1 */
+} wafcert_key_t;
+
+
+typedef enum {
+    WAFCERT_CHAIN_REPAIR = 0,
+    WAFCERT_CHAIN_KEEP,
+    WAFCERT_CHAIN_STRICT
+} wafcert_chain_e;
+
+
+typedef struct {
+    wafcert_chain_e        chain;
+    ngx_uint_t             min_rsa_bits;  /* 0: any */
+    unsigned               reject_expired:1;
+} wafcert_policy_t;
+
+
+/* A validated upload. */
+
+typedef struct {
+    wafcert_facts_t        facts;
+    wafcert_key_t          key;
+
+    wafcert_pem_t          content_pem;   /* what the DER above points to */
+    wafcert_pem_t          key_pem;
+    u_char                *text;          /* what the other strings do */
+} wafcert_bundle_t;
+
+
+/* OpenSSL contexts that are costly to make: one of these for each worker. */
+
+typedef struct wafcert_validator_s  wafcert_validator_t;
+
+/* NULL: no memory, or an OpenSSL that lacks what is needed. */
+wafcert_validator_t *wafcert_validator_create(void);
+void wafcert_validator_free(wafcert_validator_t *validator);
+
+/*
+ * For tests: takes no short cut, but lets OpenSSL decode everything as any
+ * program would.  The verdicts must be the same.
+ */
+void wafcert_validator_plain(wafcert_validator_t *validator, ngx_uint_t on);
+
+/*
+ * Judges certificate, key, pairing and policy, in that order.  "content" and
+ * "key" are PEM texts; "now" is in ms since 1970 UTC.
+ *
+ * NGX_OK: "bundle" must be freed, which cleanses the key.  NGX_DECLINED:
+ * "verdict" tells why, nothing is to be freed.  NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_validate(wafcert_validator_t *validator,
+    wafcert_bundle_t *bundle, const ngx_str_t *content, const ngx_str_t *key,
+    const wafcert_policy_t *policy, int64_t now, wafcert_verdict_t *verdict);
+
+void wafcert_bundle_free(wafcert_bundle_t *bundle);
+
+
+#endif /* _WAFCERT_CERT_H_INCLUDED_ */

@@ -1,0 +1,676 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <malloc.h>
+
+#include <jansson.h>
+#include <openssl/crypto.h>
+
+#include "wafcert_json.h"
+
+
+typedef struct {
+    ngx_str_t              name;
+    size_t                 offset;        /* in wafcert_upload_t */
+} wafcert_json_member_t;
+
+
+typedef struct {
+    json_malloc_t          malloc;
+    json_free_t            free;
+} wafcert_json_alloc_t;
+
+
+static void wafcert_json_skip_bom(ngx_str_t *text);
+static ngx_uint_t wafcert_json_blank(const ngx_str_t *text);
+static ngx_int_t wafcert_json_parse(json_t **root, const ngx_str_t *text,
+    wafcert_verdict_t *verdict);
+static void wafcert_json_release(json_t *root);
+static ngx_int_t wafcert_json_fault(const ngx_str_t *text,
+    const json_error_t *error, wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_json_fault_at(wafcert_verdict_t *verdict,
+    const char *what, int line, int column);
+static ngx_int_t wafcert_json_fault_in_string(const ngx_str_t *text,
+    size_t pos, int line, int column, wafcert_verdict_t *verdict);
+static ngx_uint_t wafcert_json_in_string(const ngx_str_t *text, size_t pos);
+static const char *wafcert_json_fault_text(enum json_error_code code);
+static ngx_int_t wafcert_json_duplicate(const ngx_str_t *text, size_t pos,
+    int line, int column, wafcert_verdict_t *verdict);
+static ngx_uint_t wafcert_json_ends_with(const ngx_str_t *text, size_t pos,
+    const ngx_str_t *name);
+
+static ngx_int_t wafcert_json_object(const json_t *root,
+    wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_json_present(const json_t *root, ngx_uint_t modify,
+    wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_json_fields(wafcert_upload_t *upload,
+    wafcert_verdict_t *verdict);
+static json_t *wafcert_json_get(const json_t *root,
+    const wafcert_json_member_t *member);
+static const char *wafcert_json_type_name(const json_t *value);
+
+static ngx_int_t wafcert_json_name(const ngx_str_t *name,
+    wafcert_verdict_t *verdict);
+static ngx_uint_t wafcert_json_name_char(u_char ch);
+static void wafcert_json_show_char(char *buf, size_t size, const u_char *p);
+
+static void wafcert_json_alloc_set(wafcert_json_alloc_t *saved);
+static void wafcert_json_alloc_restore(const wafcert_json_alloc_t *saved);
+static void *wafcert_json_malloc(size_t size);
+static void wafcert_json_free(void *p);
+
+
+static const wafcert_json_member_t  wafcert_json_members[] = {
+    { ngx_string("name"), offsetof(wafcert_upload_t, name) },
+    { ngx_string("content"), offsetof(wafcert_upload_t, content) },
+    { ngx_string("key"), offsetof(wafcert_upload_t, key) }
+};
+
+#define WAFCERT_JSON_MEMBERS                                                 \
+    (sizeof(wafcert_json_members) / sizeof(wafcert_json_members[0]))
+
+
+/*
+ * Where an allocation fails, jansson may report a syntax error or, worse,
+ * drop a character and go on.
+ */
+static ngx_uint_t  wafcert_json_no_memory;
+
+
+ngx_int_t
+wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
+    ngx_uint_t modify, wafcert_verdict_t *verdict)
+{
+    json_t     *root;
+    ngx_int_t   rc;
+    ngx_str_t   text;
+
+    ngx_memzero(upload, sizeof(wafcert_upload_t));
+
+    text = *body;
+    wafcert_json_skip_bom(&text);
+
+    if (wafcert_json_blank(&text)) {
+        return wafcert_refuse(verdict, WAFCERT_BODY_EMPTY,
+                              "the request has no body, or only blanks in it");
+    }
+
+    rc = wafcert_json_parse(&root, &text, verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    upload->root = root;
+
+    rc = wafcert_json_object(root, verdict);
+
+    if (rc == NGX_OK) {
+        rc = wafcert_json_present(root, modify, verdict);
+    }
+
+    if (rc == NGX_OK) {
+        rc = wafcert_json_fields(upload, verdict);
+    }
+
+    if (rc == NGX_OK && upload->name.data) {
+        rc = wafcert_json_name(&upload->name, verdict);
+    }
+
+    if (rc != NGX_OK) {
+        wafcert_json_upload_free(upload);
+    }
+
+    return rc;
+}
+
+
+void
+wafcert_json_upload_free(wafcert_upload_t *upload)
+{
+    wafcert_json_release(upload->root);
+
+    ngx_memzero(upload, sizeof(wafcert_upload_t));
+}
+
+
+static void
+wafcert_json_skip_bom(ngx_str_t *text)
+{
+    if (text->len >= 3 && memcmp(text->data, "\xEF\xBB\xBF", 3) == 0) {
+        text->data += 3;
+        text->len -= 3;
+    }
+}
+
+
+static ngx_uint_t
+wafcert_json_blank(const ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+
+        switch (text->data[i]) {
+        case ' ':
+        case '\t':
+        case CR:
+        case LF:
+            continue;
+        }
+
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+wafcert_json_parse(json_t **root, const ngx_str_t *text,
+    wafcert_verdict_t *verdict)
+{
+    ngx_int_t             rc;
+    json_error_t          error;
+    wafcert_json_alloc_t  saved;
+
+    /* jansson leaves the code's byte as it was when it reports nothing */
+    ngx_memzero(&error, sizeof(json_error_t));
+
+    wafcert_json_alloc_set(&saved);
+
+    *root = json_loadb((const char *) text->data, text->len,
+                       JSON_REJECT_DUPLICATES|JSON_DECODE_ANY|JSON_ALLOW_NUL,
+                       &error);
+
+    wafcert_json_alloc_restore(&saved);
+
+    if (wafcert_json_no_memory) {
+        wafcert_json_release(*root);
+        rc = NGX_ERROR;
+
+    } else if (*root == NULL) {
+        rc = wafcert_json_fault(text, &error, verdict);
+
+    } else {
+        rc = NGX_OK;
+    }
+
+    /* its text quotes the input */
+    OPENSSL_cleanse(&error, sizeof(json_error_t));
+
+    return rc;
+}
+
+
+static void
+wafcert_json_release(json_t *root)
+{
+    wafcert_json_alloc_t  saved;
+
+    wafcert_json_alloc_set(&saved);
+    json_decref(root);
+    wafcert_json_alloc_restore(&saved);
+}
+
+
+/*
+ * jansson's line and column are those of the last character that it took,
+ * its position is the number of bytes up to there.
+ */
+
+static ngx_int_t
+wafcert_json_fault(const ngx_str_t *text, const json_error_t *error,
+    wafcert_verdict_t *verdict)
+{
+    int                    line, column;
+    size_t                 pos;
+    enum json_error_code   code;
+
+    code = json_error_code(error);
+    line = error->line;
+    column = error->column;
+    pos = ngx_min((size_t) error->position, text->len);
+
+    if (code == json_error_duplicate_key) {
+        return wafcert_json_duplicate(text, pos, line, column, verdict);
+    }
+
+    if (code == json_error_invalid_utf8) {
+        wafcert_json_fault_at(verdict, "a byte that is not UTF-8", line,
+                              column + 1);
+        wafcert_hint(verdict, "send the body in UTF-8; an editor or a shell "
+                     "may have saved it as UTF-16 or ISO 8859-1");
+        return NGX_DECLINED;
+    }
+
+    /* to jansson, a NUL outside a string looks like the end */
+
+    if (pos > 0 && text->data[pos - 1] == '\0') {
+        return wafcert_json_fault_at(verdict, "a NUL byte", line, column);
+    }
+
+    if (code == json_error_invalid_syntax
+        && wafcert_json_in_string(text, pos))
+    {
+        return wafcert_json_fault_in_string(text, pos, line, column, verdict);
+    }
+
+    return wafcert_json_fault_at(verdict, wafcert_json_fault_text(code), line,
+                                 column);
+}
+
+
+static ngx_int_t
+wafcert_json_fault_at(wafcert_verdict_t *verdict, const char *what, int line,
+    int column)
+{
+    return wafcert_refuse(verdict, WAFCERT_JSON_SYNTAX,
+                          "the body is not valid JSON, line %d, column %d: %s",
+                          ngx_max(line, 1), ngx_max(column, 1), what);
+}
+
+
+static ngx_int_t
+wafcert_json_fault_in_string(const ngx_str_t *text, size_t pos, int line,
+    int column, wafcert_verdict_t *verdict)
+{
+    if (pos == text->len) {
+        return wafcert_json_fault_at(verdict, wafcert_json_fault_text(
+                                         json_error_premature_end_of_input),
+                                     line, column);
+    }
+
+    if (text->data[pos] >= 0x20) {
+        return wafcert_json_fault_at(verdict, "an escape that JSON does not "
+                                     "have", line, column);
+    }
+
+    if (text->data[pos] == '\0') {
+        return wafcert_json_fault_at(verdict, "a NUL byte", line, column + 1);
+    }
+
+    if (text->data[pos] != CR && text->data[pos] != LF) {
+        return wafcert_json_fault_at(verdict, "a control character inside "
+                                     "a string", line, column + 1);
+    }
+
+    return wafcert_json_fault_at(verdict, "a line break inside a string, "
+                                 "where it must be written as \\n",
+                                 line, column + 1);
+}
+
+
+/* What stands before "pos" is known to be a sequence of tokens. */
+
+static ngx_uint_t
+wafcert_json_in_string(const ngx_str_t *text, size_t pos)
+{
+    size_t      i;
+    ngx_uint_t  inside;
+
+    inside = 0;
+
+    for (i = 0; i < pos; i++) {
+
+        if (text->data[i] == '"') {
+            inside = !inside;
+
+        } else if (text->data[i] == '\\' && inside) {
+            i++;
+        }
+    }
+
+    return inside;
+}
+
+
+static const char *
+wafcert_json_fault_text(enum json_error_code code)
+{
+    switch (code) {
+
+    case json_error_premature_end_of_input:
+        return "it ends before it is complete";
+
+    case json_error_end_of_input_expected:
+        return "there is something after its end";
+
+    case json_error_stack_overflow:
+        return "arrays or objects are nested too deep";
+
+    case json_error_numeric_overflow:
+        return "a number is too large";
+
+    case json_error_null_byte_in_key:
+        return "the name of a member contains \\u0000";
+
+    default:
+        return "what stands there was not expected";
+    }
+}
+
+
+static ngx_int_t
+wafcert_json_duplicate(const ngx_str_t *text, size_t pos, int line,
+    int column, wafcert_verdict_t *verdict)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < WAFCERT_JSON_MEMBERS; i++) {
+
+        if (wafcert_json_ends_with(text, pos, &wafcert_json_members[i].name)) {
+            return wafcert_refuse(verdict, WAFCERT_JSON_DUPLICATE_MEMBER,
+                              "\"%s\" appears twice in the body, the second "
+                              "time at line %d, column %d",
+                              (char *) wafcert_json_members[i].name.data,
+                              line, column);
+        }
+    }
+
+    return wafcert_refuse(verdict, WAFCERT_JSON_DUPLICATE_MEMBER,
+                          "a member of the body appears twice, the second "
+                          "time at line %d, column %d", line, column);
+}
+
+
+/* Whether a string that is spelled like "name" ends before "pos". */
+
+static ngx_uint_t
+wafcert_json_ends_with(const ngx_str_t *text, size_t pos,
+    const ngx_str_t *name)
+{
+    u_char  *p;
+
+    /* a member's name is never the first character of a text */
+
+    if (pos < name->len + 3) {
+        return 0;
+    }
+
+    p = text->data + pos - name->len - 3;
+
+    /* a quote behind a backslash is in the middle of a longer name */
+
+    return p[0] != '\\'
+           && p[1] == '"'
+           && memcmp(p + 2, name->data, name->len) == 0
+           && p[2 + name->len] == '"';
+}
+
+
+static ngx_int_t
+wafcert_json_object(const json_t *root, wafcert_verdict_t *verdict)
+{
+    if (json_is_object(root)) {
+        return NGX_OK;
+    }
+
+    wafcert_refuse(verdict, WAFCERT_JSON_NOT_OBJECT,
+                   "the body is %s, not an object",
+                   wafcert_json_type_name(root));
+
+    if (json_is_string(root)) {
+        wafcert_hint(verdict, "the body seems to be encoded twice; send the "
+                     "object itself, not a string that contains it");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+wafcert_json_present(const json_t *root, ngx_uint_t modify,
+    wafcert_verdict_t *verdict)
+{
+    char        list[64];
+    size_t      len;
+    ngx_uint_t  i, missing;
+
+    len = 0;
+    missing = 0;
+
+    for (i = 0; i < WAFCERT_JSON_MEMBERS; i++) {
+
+        if (wafcert_json_get(root, &wafcert_json_members[i])) {
+            continue;
+        }
+
+        len += snprintf(list + len, sizeof(list) - len, "%s\"%s\"",
+                        missing ? ", " : "",
+                        (char *) wafcert_json_members[i].name.data);
+        missing++;
+    }
+
+    if (missing == 0 || (modify && missing < WAFCERT_JSON_MEMBERS)) {
+        return NGX_OK;
+    }
+
+    if (modify) {
+        return wafcert_refuse(verdict, WAFCERT_FIELD_MISSING,
+                              "the body has nothing to modify, at least one "
+                              "of %s is needed", list);
+    }
+
+    return wafcert_refuse(verdict, WAFCERT_FIELD_MISSING,
+                          "the body lacks %s", list);
+}
+
+
+static ngx_int_t
+wafcert_json_fields(wafcert_upload_t *upload, wafcert_verdict_t *verdict)
+{
+    json_t                       *value;
+    ngx_str_t                    *str;
+    ngx_uint_t                    i;
+    const char                   *name;
+    const wafcert_json_member_t  *member;
+
+    for (i = 0; i < WAFCERT_JSON_MEMBERS; i++) {
+
+        member = &wafcert_json_members[i];
+        name = (const char *) member->name.data;
+
+        value = wafcert_json_get(upload->root, member);
+        if (value == NULL) {
+            continue;
+        }
+
+        if (!json_is_string(value)) {
+            return wafcert_refuse(verdict, WAFCERT_FIELD_TYPE,
+                                  "\"%s\" is %s, not a string", name,
+                                  wafcert_json_type_name(value));
+        }
+
+        str = (ngx_str_t *) ((u_char *) upload + member->offset);
+
+        str->data = (u_char *) json_string_value(value);
+        str->len = json_string_length(value);
+
+        if (str->len == 0) {
+            return wafcert_refuse(verdict, WAFCERT_FIELD_EMPTY,
+                                  "\"%s\" is an empty string", name);
+        }
+
+        if (memchr(str->data, '\0', str->len)) {
+            return wafcert_refuse(verdict, WAFCERT_FIELD_NUL,
+                                  "\"%s\" contains a NUL character (\\u0000)",
+                                  name);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Clients that serialize a structure send null for what they leave unset. */
+
+static json_t *
+wafcert_json_get(const json_t *root, const wafcert_json_member_t *member)
+{
+    json_t  *value;
+
+    value = json_object_get(root, (const char *) member->name.data);
+
+    return json_is_null(value) ? NULL : value;
+}
+
+
+static const char *
+wafcert_json_type_name(const json_t *value)
+{
+    switch (json_typeof(value)) {
+
+    case JSON_OBJECT:
+        return "an object";
+
+    case JSON_ARRAY:
+        return "an array";
+
+    case JSON_STRING:
+        return "a string";
+
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a number";
+
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "a boolean";
+
+    default: /* JSON_NULL */
+        return "null";
+    }
+}
+
+
+static ngx_int_t
+wafcert_json_name(const ngx_str_t *name, wafcert_verdict_t *verdict)
+{
+    char    shown[sizeof("U+10FFFF")];
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+
+        if (wafcert_json_name_char(name->data[i])) {
+            continue;
+        }
+
+        /* all before it is ASCII, so the byte's number is the character's */
+
+        wafcert_json_show_char(shown, sizeof(shown), &name->data[i]);
+
+        return wafcert_refuse(verdict, WAFCERT_NAME_CHARACTER,
+                              "character %zu of \"name\" is %s, which is "
+                              "not allowed", i + 1, shown);
+    }
+
+    if (name->len > WAFCERT_NAME_MAX) {
+        return wafcert_refuse(verdict, WAFCERT_NAME_TOO_LONG,
+                              "\"name\" has %zu characters, at most %d are "
+                              "allowed", name->len, WAFCERT_NAME_MAX);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+wafcert_json_name_char(u_char ch)
+{
+    u_char  c;
+
+    c = (u_char) (ch | 0x20);
+
+    return (c >= 'a' && c <= 'z')
+           || (ch >= '0' && ch <= '9')
+           || ch == '_' || ch == '.' || ch == '-';
+}
+
+
+/* The parser has proven that the text is UTF-8. */
+
+static void
+wafcert_json_show_char(char *buf, size_t size, const u_char *p)
+{
+    unsigned  code;
+
+    if (*p == ' ') {
+        (void) snprintf(buf, size, "a blank");
+        return;
+    }
+
+    if (*p > 0x20 && *p < 0x7f) {
+        (void) snprintf(buf, size, "'%c'", *p);
+        return;
+    }
+
+    if (*p < 0x80) {
+        code = *p;
+
+    } else if (*p < 0xe0) {
+        code = (*p & 0x1fu) << 6 | (p[1] & 0x3fu);
+
+    } else if (*p < 0xf0) {
+        code = (*p & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+
+    } else {
+        code = (*p & 0x07u) << 18 | (p[1] & 0x3fu) << 12
+               | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
+    }
+
+    (void) snprintf(buf, size, "U+%04X", code);
+}
+
+
+/*
+ * The functions belong to the whole process, and another module may have
+ * set its own: ours are in place only while jansson works for us.
+ */
+
+static void
+wafcert_json_alloc_set(wafcert_json_alloc_t *saved)
+{
+    wafcert_json_no_memory = 0;
+
+    json_get_alloc_funcs(&saved->malloc, &saved->free);
+    json_set_alloc_funcs(wafcert_json_malloc, wafcert_json_free);
+}
+
+
+static void
+wafcert_json_alloc_restore(const wafcert_json_alloc_t *saved)
+{
+    json_set_alloc_funcs(saved->malloc, saved->free);
+}
+
+
+static void *
+wafcert_json_malloc(size_t size)
+{
+    void  *p;
+
+    p = malloc(size);
+    if (p == NULL) {
+        wafcert_json_no_memory = 1;
+    }
+
+    return p;
+}
+
+
+/* Every buffer of jansson's may hold a part of the key, outgrown ones too. */
+
+static void
+wafcert_json_free(void *p)
+{
+    if (p) {
+        OPENSSL_cleanse(p, malloc_usable_size(p));
+        free(p);
+    }
+}

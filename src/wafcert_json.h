@@ -1,0 +1,82 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _WAFCERT_JSON_H_INCLUDED_
+#define _WAFCERT_JSON_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "wafcert_cert.h"
+#include "wafcert_verdict.h"
+
+
+#define WAFCERT_NAME_MAX  256
+
+
+/* The members of an upload; data is NULL where one is absent. */
+
+typedef struct {
+    ngx_str_t              name;
+    ngx_str_t              content;
+    ngx_str_t              key;
+
+    void                  *root;          /* what the strings belong to */
+} wafcert_upload_t;
+
+
+/*
+ * Reads the body of a create (all members mandatory) or a modify (one at
+ * least), and judges JSON, members and name.  No sentence quotes the body,
+ * for it may be key material.  A member that is null is absent.
+ *
+ * jansson's allocator, which is the process's, is ours during the call: not
+ * for a thread beside another one that uses jansson.
+ *
+ * NGX_OK: "upload" must be freed, which cleanses what the parser held.
+ * NGX_DECLINED: "verdict" tells why.  NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
+    ngx_uint_t modify, wafcert_verdict_t *verdict);
+void wafcert_json_upload_free(wafcert_upload_t *upload);
+
+
+/* What a stored certificate is called and when it came. */
+
+typedef struct {
+    ngx_str_t              id;            /* 32 hex digits */
+    ngx_str_t              name;
+    int64_t                timestamp;     /* ms since 1970 UTC */
+    ngx_uint_t             revision;
+    const wafcert_facts_t *facts;
+} wafcert_record_t;
+
+
+/* The parts of an answer (api.md, "Answers"). */
+
+#define WAFCERT_JSON_CONTENT  0x01        /* "content" */
+#define WAFCERT_JSON_STATUS   0x02        /* "exp_status", "bind_host" */
+#define WAFCERT_JSON_DETAILS  0x04        /* revision ... warnings */
+#define WAFCERT_JSON_DRY_RUN  0x08        /* no id, timestamp, revision */
+#define WAFCERT_JSON_HOST     0x10        /* list item: "bind_host" */
+
+/* 0 valid, 1 expired, 2 expires within 30 days of "now" (ms since 1970). */
+ngx_uint_t wafcert_exp_status(const wafcert_facts_t *facts, int64_t now);
+
+/*
+ * Writers of an answer.  Each returns the number of bytes, and writes them
+ * unless "buf" is NULL.  Text that is not UTF-8 is replaced by U+FFFD.
+ * "key" may be NULL.  A certificate and an error end with a newline, an item
+ * does not.
+ */
+size_t wafcert_json_certificate(u_char *buf, const wafcert_record_t *record,
+    const wafcert_key_t *key, ngx_uint_t parts, int64_t now);
+size_t wafcert_json_item(u_char *buf, const wafcert_record_t *record,
+    ngx_uint_t parts, int64_t now);
+size_t wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict);
+
+
+#endif /* _WAFCERT_JSON_H_INCLUDED_ */

@@ -1,0 +1,692 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "wafcert_json.h"
+
+
+#define WAFCERT_EXP_SOON  ((int64_t) 30 * 24 * 60 * 60 * 1000)
+
+
+/*
+ * Everything is put through one of these, so what is counted cannot differ
+ * from what is written.
+ */
+
+typedef struct {
+    u_char                *pos;           /* NULL: count only */
+    size_t                 len;
+    unsigned               first:1;       /* the next value needs no comma */
+} wafcert_json_out_t;
+
+
+static void wafcert_json_put_documented(wafcert_json_out_t *out,
+    const wafcert_record_t *record, const wafcert_key_t *key,
+    ngx_uint_t parts);
+static void wafcert_json_put_details(wafcert_json_out_t *out,
+    const wafcert_record_t *record, ngx_uint_t parts, int64_t now);
+static void wafcert_json_put_status(wafcert_json_out_t *out,
+    const wafcert_facts_t *facts, int64_t now);
+static void wafcert_json_put_content(wafcert_json_out_t *out,
+    const wafcert_facts_t *facts);
+static void wafcert_json_put_hosts(wafcert_json_out_t *out,
+    const ngx_str_t *hosts);
+static void wafcert_json_put_chain(wafcert_json_out_t *out,
+    const wafcert_facts_t *facts);
+static void wafcert_json_put_warnings(wafcert_json_out_t *out,
+    const wafcert_facts_t *facts, int64_t now);
+static uint32_t wafcert_json_warnings(const wafcert_facts_t *facts,
+    int64_t now);
+static void wafcert_json_put_bind_host(wafcert_json_out_t *out);
+
+static void wafcert_json_open(wafcert_json_out_t *out, const char *bracket);
+static void wafcert_json_close(wafcert_json_out_t *out, const char *bracket);
+static void wafcert_json_member(wafcert_json_out_t *out, const char *name);
+static void wafcert_json_comma(wafcert_json_out_t *out);
+static void wafcert_json_string(wafcert_json_out_t *out, const char *name,
+    const ngx_str_t *value);
+static void wafcert_json_cstring(wafcert_json_out_t *out, const char *name,
+    const char *value);
+static void wafcert_json_integer(wafcert_json_out_t *out, const char *name,
+    int64_t value);
+static void wafcert_json_hex(wafcert_json_out_t *out, const char *name,
+    const u_char *data, size_t len);
+static void wafcert_json_pem(wafcert_json_out_t *out, wafcert_pem_type_e type,
+    const ngx_str_t *der);
+static void wafcert_json_text(wafcert_json_out_t *out, const u_char *p,
+    size_t len);
+static void wafcert_json_escape(wafcert_json_out_t *out, u_char ch);
+static size_t wafcert_json_utf8(const u_char *p, const u_char *last);
+static void wafcert_json_put(wafcert_json_out_t *out, const void *data,
+    size_t len);
+static void wafcert_json_puts(wafcert_json_out_t *out, const char *s);
+
+
+static const u_char  wafcert_json_digits[] = "0123456789abcdef";
+
+
+ngx_uint_t
+wafcert_exp_status(const wafcert_facts_t *facts, int64_t now)
+{
+    int64_t  not_after;
+
+    not_after = facts->chain[0].not_after;
+
+    if (not_after < now) {
+        return 1;
+    }
+
+    return (not_after <= now + WAFCERT_EXP_SOON) ? 2 : 0;
+}
+
+
+size_t
+wafcert_json_certificate(u_char *buf, const wafcert_record_t *record,
+    const wafcert_key_t *key, ngx_uint_t parts, int64_t now)
+{
+    wafcert_json_out_t  out;
+
+    ngx_memzero(&out, sizeof(wafcert_json_out_t));
+    out.pos = buf;
+
+    wafcert_json_open(&out, "{");
+
+    wafcert_json_put_documented(&out, record, key, parts);
+
+    if (parts & WAFCERT_JSON_STATUS) {
+        wafcert_json_put_status(&out, record->facts, now);
+        wafcert_json_put_bind_host(&out);
+    }
+
+    if (parts & WAFCERT_JSON_DETAILS) {
+        wafcert_json_put_details(&out, record, parts, now);
+    }
+
+    wafcert_json_close(&out, "}\n");
+
+    return out.len;
+}
+
+
+size_t
+wafcert_json_item(u_char *buf, const wafcert_record_t *record,
+    ngx_uint_t parts, int64_t now)
+{
+    wafcert_json_out_t      out;
+    const wafcert_facts_t  *facts;
+
+    ngx_memzero(&out, sizeof(wafcert_json_out_t));
+    out.pos = buf;
+
+    facts = record->facts;
+
+    wafcert_json_open(&out, "{");
+
+    wafcert_json_string(&out, "id", &record->id);
+    wafcert_json_string(&out, "name", &record->name);
+    wafcert_json_string(&out, "certificateid", &record->id);
+    wafcert_json_string(&out, "certificatename", &record->name);
+    wafcert_json_integer(&out, "timestamp", record->timestamp);
+    wafcert_json_integer(&out, "expire_time", facts->chain[0].not_after);
+    wafcert_json_put_status(&out, facts, now);
+    wafcert_json_string(&out, "cert_type", &facts->cert_type);
+
+    if (parts & WAFCERT_JSON_HOST) {
+        wafcert_json_put_bind_host(&out);
+    }
+
+    wafcert_json_close(&out, "}");
+
+    return out.len;
+}
+
+
+size_t
+wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict)
+{
+    const char              *hint;
+    wafcert_json_out_t       out;
+    const wafcert_reason_t  *reason;
+
+    ngx_memzero(&out, sizeof(wafcert_json_out_t));
+    out.pos = buf;
+
+    reason = wafcert_reason(verdict->reason);
+    hint = verdict->hint[0] ? verdict->hint : reason->hint;
+
+    wafcert_json_open(&out, "{");
+
+    wafcert_json_cstring(&out, "error_code", reason->error_code);
+
+    wafcert_json_member(&out, "error_msg");
+    wafcert_json_puts(&out, "\"");
+    wafcert_json_puts(&out, reason->error_msg);
+
+    if (verdict->message[0]) {
+        wafcert_json_puts(&out, ": ");
+        wafcert_json_text(&out, (const u_char *) verdict->message,
+                          strlen(verdict->message));
+    }
+
+    wafcert_json_puts(&out, "\"");
+
+    wafcert_json_cstring(&out, "reason", reason->slug);
+
+    if (hint) {
+        wafcert_json_cstring(&out, "hint", hint);
+    }
+
+    wafcert_json_close(&out, "}\n");
+
+    return out.len;
+}
+
+
+static void
+wafcert_json_put_documented(wafcert_json_out_t *out,
+    const wafcert_record_t *record, const wafcert_key_t *key,
+    ngx_uint_t parts)
+{
+    const wafcert_facts_t  *facts;
+
+    facts = record->facts;
+
+    if (!(parts & WAFCERT_JSON_DRY_RUN)) {
+        wafcert_json_string(out, "id", &record->id);
+    }
+
+    wafcert_json_string(out, "name", &record->name);
+
+    if (parts & WAFCERT_JSON_CONTENT) {
+        wafcert_json_put_content(out, facts);
+    }
+
+    if (key) {
+        wafcert_json_member(out, "key");
+        wafcert_json_puts(out, "\"");
+        wafcert_json_pem(out, key->type, &key->der);
+        wafcert_json_puts(out, "\"");
+    }
+
+    if (!(parts & WAFCERT_JSON_DRY_RUN)) {
+        wafcert_json_integer(out, "timestamp", record->timestamp);
+    }
+
+    wafcert_json_integer(out, "expire_time", facts->chain[0].not_after);
+    wafcert_json_string(out, "cert_type", &facts->cert_type);
+
+    /* the spelling of an older client */
+    wafcert_json_integer(out, "expireTime", facts->chain[0].not_after);
+}
+
+
+static void
+wafcert_json_put_details(wafcert_json_out_t *out,
+    const wafcert_record_t *record, ngx_uint_t parts, int64_t now)
+{
+    const wafcert_link_t   *leaf;
+    const wafcert_facts_t  *facts;
+
+    facts = record->facts;
+    leaf = &facts->chain[0];
+
+    if (!(parts & WAFCERT_JSON_DRY_RUN)) {
+        wafcert_json_integer(out, "revision", (int64_t) record->revision);
+    }
+
+    wafcert_json_hex(out, "fingerprint", leaf->sha256, WAFCERT_SHA256_LEN);
+    wafcert_json_string(out, "serial_number", &facts->serial_number);
+    wafcert_json_string(out, "subject", &leaf->subject);
+    wafcert_json_string(out, "issuer", &leaf->issuer);
+    wafcert_json_integer(out, "not_before", facts->not_before);
+
+    wafcert_json_put_hosts(out, &facts->hosts);
+    wafcert_json_put_chain(out, facts);
+    wafcert_json_put_warnings(out, facts, now);
+}
+
+
+static void
+wafcert_json_put_status(wafcert_json_out_t *out, const wafcert_facts_t *facts,
+    int64_t now)
+{
+    wafcert_json_integer(out, "exp_status",
+                         (int64_t) wafcert_exp_status(facts, now));
+}
+
+
+static void
+wafcert_json_put_content(wafcert_json_out_t *out,
+    const wafcert_facts_t *facts)
+{
+    ngx_uint_t  i;
+
+    wafcert_json_member(out, "content");
+    wafcert_json_puts(out, "\"");
+
+    for (i = 0; i < facts->nchain; i++) {
+        wafcert_json_pem(out, WAFCERT_PEM_CERTIFICATE, &facts->chain[i].der);
+    }
+
+    wafcert_json_puts(out, "\"");
+}
+
+
+static void
+wafcert_json_put_hosts(wafcert_json_out_t *out, const ngx_str_t *hosts)
+{
+    size_t     i;
+    ngx_str_t  host;
+
+    wafcert_json_member(out, "hosts");
+    wafcert_json_open(out, "[");
+
+    for (i = 0; i < hosts->len; i += host.len + 1) {
+
+        host.data = hosts->data + i;
+        host.len = strnlen((const char *) host.data, hosts->len - i);
+
+        wafcert_json_string(out, NULL, &host);
+    }
+
+    wafcert_json_close(out, "]");
+}
+
+
+static void
+wafcert_json_put_chain(wafcert_json_out_t *out, const wafcert_facts_t *facts)
+{
+    ngx_uint_t             i;
+    const wafcert_link_t  *link;
+
+    wafcert_json_member(out, "chain");
+    wafcert_json_open(out, "[");
+
+    for (i = 0; i < facts->nchain; i++) {
+        link = &facts->chain[i];
+
+        wafcert_json_comma(out);
+        wafcert_json_open(out, "{");
+        wafcert_json_string(out, "subject", &link->subject);
+        wafcert_json_string(out, "issuer", &link->issuer);
+        wafcert_json_integer(out, "expire_time", link->not_after);
+        wafcert_json_close(out, "}");
+    }
+
+    wafcert_json_close(out, "]");
+}
+
+
+static void
+wafcert_json_put_warnings(wafcert_json_out_t *out,
+    const wafcert_facts_t *facts, int64_t now)
+{
+    uint32_t          warnings;
+    ngx_uint_t        i;
+    const ngx_str_t  *issuer;
+
+    warnings = wafcert_json_warnings(facts, now);
+
+    if (warnings == 0) {
+        return;
+    }
+
+    wafcert_json_member(out, "warnings");
+    wafcert_json_open(out, "[");
+
+    for (i = 0; i < WAFCERT_WARNINGS; i++) {
+
+        if (!(warnings & (1u << i))) {
+            continue;
+        }
+
+        wafcert_json_comma(out);
+        wafcert_json_open(out, "{");
+        wafcert_json_cstring(out, "reason", wafcert_warning_slug(i));
+
+        wafcert_json_member(out, "message");
+        wafcert_json_puts(out, "\"");
+        wafcert_json_puts(out, wafcert_warning_text(i));
+
+        if (i == WAFCERT_WARN_CHAIN_INCOMPLETE) {
+            issuer = &facts->chain[facts->nchain - 1].issuer;
+
+            wafcert_json_puts(out, "; missing: ");
+            wafcert_json_text(out, issuer->data, issuer->len);
+        }
+
+        wafcert_json_puts(out, "\"");
+        wafcert_json_close(out, "}");
+    }
+
+    wafcert_json_close(out, "]");
+}
+
+
+/* What depends on the time may have changed since the upload. */
+
+static uint32_t
+wafcert_json_warnings(const wafcert_facts_t *facts, int64_t now)
+{
+    uint32_t  warnings;
+
+    warnings = facts->warnings & ((1u << WAFCERT_WARNINGS) - 1);
+
+    warnings &= ~(1u << WAFCERT_WARN_EXPIRED);
+    warnings &= ~(1u << WAFCERT_WARN_NOT_YET_VALID);
+
+    if (facts->chain[0].not_after < now) {
+        warnings |= 1u << WAFCERT_WARN_EXPIRED;
+    }
+
+    if (facts->not_before > now) {
+        warnings |= 1u << WAFCERT_WARN_NOT_YET_VALID;
+    }
+
+    return warnings;
+}
+
+
+/* Hosts of the WAF are not this module's to know. */
+
+static void
+wafcert_json_put_bind_host(wafcert_json_out_t *out)
+{
+    wafcert_json_member(out, "bind_host");
+    wafcert_json_open(out, "[");
+    wafcert_json_close(out, "]");
+}
+
+
+static void
+wafcert_json_open(wafcert_json_out_t *out, const char *bracket)
+{
+    wafcert_json_puts(out, bracket);
+    out->first = 1;
+}
+
+
+static void
+wafcert_json_close(wafcert_json_out_t *out, const char *bracket)
+{
+    wafcert_json_puts(out, bracket);
+    out->first = 0;
+}
+
+
+/* Begins a member of an object; without a name, an element of an array. */
+
+static void
+wafcert_json_member(wafcert_json_out_t *out, const char *name)
+{
+    wafcert_json_comma(out);
+
+    if (name) {
+        wafcert_json_puts(out, "\"");
+        wafcert_json_puts(out, name);
+        wafcert_json_puts(out, "\":");
+    }
+}
+
+
+static void
+wafcert_json_comma(wafcert_json_out_t *out)
+{
+    if (!out->first) {
+        wafcert_json_puts(out, ",");
+    }
+
+    out->first = 0;
+}
+
+
+static void
+wafcert_json_string(wafcert_json_out_t *out, const char *name,
+    const ngx_str_t *value)
+{
+    wafcert_json_member(out, name);
+    wafcert_json_puts(out, "\"");
+    wafcert_json_text(out, value->data, value->len);
+    wafcert_json_puts(out, "\"");
+}
+
+
+static void
+wafcert_json_cstring(wafcert_json_out_t *out, const char *name,
+    const char *value)
+{
+    ngx_str_t  str;
+
+    str.data = (u_char *) value;
+    str.len = strlen(value);
+
+    wafcert_json_string(out, name, &str);
+}
+
+
+static void
+wafcert_json_integer(wafcert_json_out_t *out, const char *name, int64_t value)
+{
+    u_char    buf[NGX_INT64_LEN], *p, *last;
+    uint64_t  n;
+
+    last = buf + sizeof(buf);
+    p = last;
+
+    n = (value < 0) ? - (uint64_t) value : (uint64_t) value;
+
+    do {
+        *--p = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    if (value < 0) {
+        *--p = '-';
+    }
+
+    wafcert_json_member(out, name);
+    wafcert_json_put(out, p, last - p);
+}
+
+
+static void
+wafcert_json_hex(wafcert_json_out_t *out, const char *name,
+    const u_char *data, size_t len)
+{
+    size_t  i;
+    u_char  pair[2];
+
+    wafcert_json_member(out, name);
+    wafcert_json_puts(out, "\"");
+
+    for (i = 0; i < len; i++) {
+        pair[0] = wafcert_json_digits[data[i] >> 4];
+        pair[1] = wafcert_json_digits[data[i] & 0xf];
+
+        wafcert_json_put(out, pair, 2);
+    }
+
+    wafcert_json_puts(out, "\"");
+}
+
+
+/* The line ends are escaped already, and the rest of a PEM needs no escape. */
+
+static void
+wafcert_json_pem(wafcert_json_out_t *out, wafcert_pem_type_e type,
+    const ngx_str_t *der)
+{
+    out->len += wafcert_pem_size(type, der->len, "\\n");
+
+    if (out->pos) {
+        out->pos = wafcert_pem_encode(out->pos, type, der, "\\n");
+    }
+}
+
+
+static void
+wafcert_json_text(wafcert_json_out_t *out, const u_char *p, size_t len)
+{
+    size_t         n;
+    const u_char  *last, *run;
+
+    if (len == 0) {
+        return;
+    }
+
+    last = p + len;
+    run = p;
+
+    while (p < last) {
+
+        if (*p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
+            p++;
+            continue;
+        }
+
+        n = (*p < 0x80) ? 0 : wafcert_json_utf8(p, last);
+
+        if (n) {
+            p += n;
+            continue;
+        }
+
+        wafcert_json_put(out, run, p - run);
+        wafcert_json_escape(out, *p);
+        run = ++p;
+    }
+
+    wafcert_json_put(out, run, p - run);
+}
+
+
+/* A control character, a quote, a backslash, or a byte that is not UTF-8. */
+
+static void
+wafcert_json_escape(wafcert_json_out_t *out, u_char ch)
+{
+    u_char  buf[6];
+
+    if (ch >= 0x80) {
+        wafcert_json_puts(out, "\xEF\xBF\xBD");
+        return;
+    }
+
+    ngx_memcpy(buf, "\\u0000", 6);
+
+    switch (ch) {
+
+    case '\b':
+        buf[1] = 'b';
+        break;
+
+    case '\t':
+        buf[1] = 't';
+        break;
+
+    case LF:
+        buf[1] = 'n';
+        break;
+
+    case '\f':
+        buf[1] = 'f';
+        break;
+
+    case CR:
+        buf[1] = 'r';
+        break;
+
+    case '"':
+    case '\\':
+        buf[1] = ch;
+        break;
+
+    default:
+        buf[4] = wafcert_json_digits[ch >> 4];
+        buf[5] = wafcert_json_digits[ch & 0xf];
+
+        wafcert_json_put(out, buf, 6);
+        return;
+    }
+
+    wafcert_json_put(out, buf, 2);
+}
+
+
+/*
+ * The length of a sequence as in Unicode's table of well-formed ones
+ * (RFC 3629, section 4), or 0.
+ */
+
+static size_t
+wafcert_json_utf8(const u_char *p, const u_char *last)
+{
+    u_char  low, high;
+    size_t  i, n;
+
+    low = 0x80;
+    high = 0xbf;
+
+    if (*p >= 0xc2 && *p <= 0xdf) {
+        n = 2;
+
+    } else if ((*p & 0xf0) == 0xe0) {
+        n = 3;
+
+        if (*p == 0xe0) {
+            low = 0xa0;     /* below: overlong */
+
+        } else if (*p == 0xed) {
+            high = 0x9f;    /* above: surrogates */
+        }
+
+    } else if (*p >= 0xf0 && *p <= 0xf4) {
+        n = 4;
+
+        if (*p == 0xf0) {
+            low = 0x90;     /* below: overlong */
+
+        } else if (*p == 0xf4) {
+            high = 0x8f;    /* above: beyond U+10FFFF */
+        }
+
+    } else {
+        return 0;
+    }
+
+    if ((size_t) (last - p) < n || p[1] < low || p[1] > high) {
+        return 0;
+    }
+
+    for (i = 2; i < n; i++) {
+
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+
+    return n;
+}
+
+
+static void
+wafcert_json_put(wafcert_json_out_t *out, const void *data, size_t len)
+{
+    out->len += len;
+
+    if (out->pos) {
+        out->pos = ngx_cpymem(out->pos, data, len);
+    }
+}
+
+
+static void
+wafcert_json_puts(wafcert_json_out_t *out, const char *s)
+{
+    wafcert_json_put(out, s, strlen(s));
+}

@@ -1,0 +1,126 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _WAFCERT_KEY_H_INCLUDED_
+#define _WAFCERT_KEY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include "wafcert_cert.h"
+
+
+/*
+ * Private to wafcert_*.c: keys as they stand in DER.  Nothing here needs an
+ * OpenSSL decoder, which is what makes plain OpenSSL slow.
+ */
+
+
+/*
+ * The consistency of an RSA-8192 key takes 50 us, of an RSA-16384 key 200.
+ * OpenSSL itself refuses longer exponents beside a modulus over 3072 bits.
+ */
+#define WAFCERT_RSA_MAX_BITS       8192
+#define WAFCERT_RSA_MAX_EXPONENT   64
+
+/* An uncompressed point of P-521. */
+#define WAFCERT_PUBLIC_MAX         133
+
+
+typedef enum {
+    WAFCERT_ALGO_OTHER = 0,
+    WAFCERT_ALGO_RSA,
+    WAFCERT_ALGO_P256,
+    WAFCERT_ALGO_P384,
+    WAFCERT_ALGO_P521,
+    WAFCERT_ALGO_ED25519
+} wafcert_algo_e;
+
+
+#define wafcert_algo_is_ec(algo)                                             \
+    ((algo) >= WAFCERT_ALGO_P256 && (algo) <= WAFCERT_ALGO_P521)
+
+
+typedef struct {
+    wafcert_algo_e       algo;
+    const char          *name;        /* "DSA", "EC P-256"; static */
+    unsigned             explicit_curve:1;
+} wafcert_algo_t;
+
+
+/* A public key, of a certificate or of a private key. */
+
+typedef struct {
+    wafcert_algo_t       algo;
+    ngx_uint_t           bits;        /* RSA */
+    ngx_str_t            modulus;
+    ngx_str_t            exponent;
+    ngx_str_t            point;       /* EC, in any of its forms; Ed25519 */
+} wafcert_public_t;
+
+
+typedef enum {
+    WAFCERT_RSA_N = 0,
+    WAFCERT_RSA_E,
+    WAFCERT_RSA_D,
+    WAFCERT_RSA_P,
+    WAFCERT_RSA_Q,
+    WAFCERT_RSA_DP,
+    WAFCERT_RSA_DQ,
+    WAFCERT_RSA_QI,
+
+    WAFCERT_RSA_MEMBERS
+} wafcert_rsa_member_e;
+
+
+/*
+ * A private key; the strings point into the block.  "public" is what the
+ * key says of itself until wafcert_private_check() has proved it.
+ */
+
+typedef struct {
+    wafcert_public_t     public;
+    ngx_uint_t           block;       /* from 1 */
+
+    ngx_str_t            rsa[WAFCERT_RSA_MEMBERS];
+    ngx_str_t            secret;      /* EC, Ed25519 */
+    ngx_str_t            embedded;    /* the public key of a PKCS#8 v2 */
+
+    u_char               buf[WAFCERT_PUBLIC_MAX];
+
+    /* the plain path's */
+    ngx_str_t            der;
+    EVP_PKEY            *pkey;
+} wafcert_private_t;
+
+
+/* SubjectPublicKeyInfo.  NGX_DECLINED: this is none. */
+ngx_int_t wafcert_public_read(wafcert_public_t *public,
+    const ngx_str_t *spki);
+ngx_uint_t wafcert_public_equal(const wafcert_public_t *one,
+    const wafcert_public_t *two);
+
+/* "RSA-2048": what cert_type says of it; at most 32 bytes. */
+size_t wafcert_public_type(const wafcert_public_t *public, char *buf);
+
+/*
+ * Reads the one private key of a member.  NGX_OK: wafcert_private_free()
+ * must be called.
+ */
+ngx_int_t wafcert_private_read(wafcert_private_t *private,
+    wafcert_pem_t *pem, wafcert_key_t *key, wafcert_verdict_t *verdict);
+
+/* Whether the private half belongs to the public half. */
+ngx_int_t wafcert_private_check(wafcert_validator_t *validator,
+    wafcert_private_t *private, wafcert_verdict_t *verdict);
+
+void wafcert_private_free(wafcert_private_t *private);
+
+
+#endif /* _WAFCERT_KEY_H_INCLUDED_ */

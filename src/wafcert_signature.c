@@ -1,0 +1,274 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/objects.h>
+#include "wafcert_der.h"
+#include "wafcert_x509.h"
+
+
+static int wafcert_x509_pss_digest(const X509_ALGOR *algo);
+static ngx_uint_t wafcert_x509_cost(const wafcert_public_t *public,
+    int *signer, ngx_uint_t *cost);
+static EVP_PKEY *wafcert_x509_pkey(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_verify(const wafcert_x509_t *cert,
+    EVP_PKEY *pkey);
+
+
+void
+wafcert_x509_signature(wafcert_x509_t *cert)
+{
+    int                 nid;
+    const X509_ALGOR   *algo;
+    const ASN1_OBJECT  *object;
+
+    X509_get0_signature(NULL, &algo, cert->x509);
+    X509_ALGOR_get0(&object, NULL, NULL, algo);
+
+    nid = OBJ_obj2nid(object);
+
+    if (nid == NID_rsassaPss) {
+        cert->signer = NID_rsassaPss;
+        cert->digest = wafcert_x509_pss_digest(algo);
+        return;
+    }
+
+    if (!OBJ_find_sigid_algs(nid, &cert->digest, &cert->signer)) {
+        cert->digest = NID_undef;
+        cert->signer = NID_undef;
+    }
+}
+
+
+ngx_uint_t
+wafcert_x509_weak(const wafcert_x509_t *cert)
+{
+    if (cert->public.algo.algo == WAFCERT_ALGO_RSA
+        && cert->public.bits < 2048)
+    {
+        return 1;
+    }
+
+    /* nobody verifies the signature of what is trusted by itself */
+
+    if (cert->self_signed) {
+        return 0;
+    }
+
+    switch (cert->digest) {
+
+    case NID_md2:
+    case NID_md4:
+    case NID_md5:
+    case NID_md5_sha1:
+    case NID_mdc2:
+    case NID_ripemd160:
+    case NID_sha1:
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+ngx_int_t
+wafcert_x509_signed_by(wafcert_validator_t *validator, wafcert_x509_t *cert,
+    wafcert_x509_t *issuer)
+{
+    int          signer;
+    EVP_PKEY    *pkey;
+    ngx_uint_t   cost;
+
+    if (!wafcert_x509_cost(&issuer->public, &signer, &cost)
+        || signer != cert->signer
+        || cost > validator->budget)
+    {
+        return NGX_AGAIN;
+    }
+
+    validator->budget -= cost;
+
+    if (validator->plain) {
+        pkey = X509_get0_pubkey(issuer->x509);
+
+        return X509_verify(cert->x509, pkey) == 1 ? NGX_OK : NGX_DECLINED;
+    }
+
+    pkey = wafcert_x509_pkey(validator, issuer);
+
+    if (pkey == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return wafcert_x509_verify(cert, pkey);
+}
+
+
+/*
+ * RFC 4055, 3.1: the digest is in [0], and SHA-1 if that is absent.  No
+ * other one needs to be told apart.
+ */
+
+static int
+wafcert_x509_pss_digest(const X509_ALGOR *algo)
+{
+    int             type;
+    ngx_str_t       params;
+    const void     *value;
+    wafcert_der_t   der, sequence, tagged, digest;
+    wafcert_tlv_t   oid;
+
+    static const u_char  sha1[] = { 0x2b, 0x0e, 0x03, 0x02, 0x1a };
+
+    X509_ALGOR_get0(NULL, &type, &value, algo);
+
+    if (type != V_ASN1_SEQUENCE) {
+        return NID_undef;
+    }
+
+    params.data = (u_char *) ASN1_STRING_get0_data(value);
+    params.len = ASN1_STRING_length(value);
+
+    wafcert_der_init(&der, &params);
+
+    if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &sequence) != NGX_OK) {
+        return NID_undef;
+    }
+
+    if (wafcert_der_enter(&sequence, WAFCERT_DER_CONSTRUCTED(0), &tagged)
+        != NGX_OK)
+    {
+        return NID_sha1;
+    }
+
+    if (wafcert_der_enter(&tagged, WAFCERT_DER_SEQUENCE, &digest) == NGX_OK
+        && wafcert_der_get(&digest, WAFCERT_DER_OID, &oid) == NGX_OK
+        && oid.body.len == sizeof(sha1)
+        && ngx_memcmp(oid.body.data, sha1, sizeof(sha1)) == 0)
+    {
+        return NID_sha1;
+    }
+
+    return NID_undef;
+}
+
+
+/*
+ * In units of about 100 us; 0: it cannot be verified here, or takes long.
+ * P-384 has no fast code in OpenSSL 3.0.
+ */
+
+static ngx_uint_t
+wafcert_x509_cost(const wafcert_public_t *public, int *signer,
+    ngx_uint_t *cost)
+{
+    *signer = NID_X9_62_id_ecPublicKey;
+
+    switch (public->algo.algo) {
+
+    case WAFCERT_ALGO_RSA:
+        *signer = NID_rsaEncryption;
+        *cost = 1;
+
+        return public->bits <= 4096 && public->exponent.len <= 4;
+
+    case WAFCERT_ALGO_P256:
+        *cost = 1;
+        return 1;
+
+    case WAFCERT_ALGO_P384:
+        *cost = 8;
+        return 1;
+
+    case WAFCERT_ALGO_P521:
+        *cost = 4;
+        return 1;
+
+    case WAFCERT_ALGO_ED25519:
+        *signer = NID_ED25519;
+        *cost = 1;
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+static EVP_PKEY *
+wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
+{
+    int            len;
+    size_t         left;
+    u_char        *spki;
+    const u_char  *p;
+
+    if (cert->pkey) {
+        return cert->pkey;
+    }
+
+    spki = NULL;
+
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &spki);
+    if (len <= 0) {
+        return NULL;
+    }
+
+    p = spki;
+    left = len;
+
+    validator->pkey = NULL;
+
+    if (OSSL_DECODER_from_data(validator->decoder, &p, &left)) {
+        cert->pkey = validator->pkey;
+
+    } else {
+        EVP_PKEY_free(validator->pkey);
+    }
+
+    validator->pkey = NULL;
+
+    OPENSSL_free(spki);
+
+    return cert->pkey;
+}
+
+
+static ngx_int_t
+wafcert_x509_verify(const wafcert_x509_t *cert, EVP_PKEY *pkey)
+{
+    ngx_int_t               rc;
+    const char             *digest;
+    EVP_MD_CTX             *md;
+    const ASN1_BIT_STRING  *signature;
+
+    md = EVP_MD_CTX_new();
+    if (md == NULL) {
+        return NGX_DECLINED;
+    }
+
+    digest = (cert->digest == NID_undef) ? NULL : OBJ_nid2sn(cert->digest);
+
+    X509_get0_signature(&signature, NULL, cert->x509);
+
+    rc = NGX_DECLINED;
+
+    if (EVP_DigestVerifyInit_ex(md, NULL, digest, NULL, NULL, pkey, NULL)
+        && EVP_DigestVerify(md, ASN1_STRING_get0_data(signature),
+                            ASN1_STRING_length(signature),
+                            cert->tbs.data, cert->tbs.len)
+           == 1)
+    {
+        rc = NGX_OK;
+    }
+
+    EVP_MD_CTX_free(md);
+
+    return rc;
+}

@@ -1,0 +1,588 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "wafcert_verdict.h"
+
+
+#define WAFCERT_BAD_REQUEST          "WAF.00011001", "bad.request"
+#define WAFCERT_URL_PARAM_ILLEGAL    "WAF.00011002", "url.param.illegal"
+#define WAFCERT_BODY_ILLEGAL         "WAF.00011003", "request.body.illegal"
+#define WAFCERT_ILLEGAL_ID           "WAF.00011004", "id.illegal"
+#define WAFCERT_ILLEGAL_NAME         "WAF.00011005", "name.illegal"
+#define WAFCERT_ILLEGAL_OFFSET       "WAF.00011010", "offsetOrLimit.illegal"
+#define WAFCERT_ILLEGAL_PAGE         "WAF.00011011", "pageOrPageSize.illegal"
+#define WAFCERT_STANDARD_VIOLATED    "WAF.00011012", "standard.violated"
+#define WAFCERT_HEADER_ILLEGAL       "WAF.00011014", "request.header.illegal"
+#define WAFCERT_DUPLICATE_NAME       "WAF.00011016", "name.duplicate"
+#define WAFCERT_INTERNAL_ERROR       "WAF.00010001", "internal.error"
+#define WAFCERT_SYSTEM_BUSY          "WAF.00010002", "system.busy"
+#define WAFCERT_INVALID_TOKEN        "WAF.00012001", "invalid.token"
+#define WAFCERT_INVALID_PROJECT      "WAF.00012002", "invalid.project"
+#define WAFCERT_PERMISSION_DENIED    "WAF.00012003", "permission.denied"
+#define WAFCERT_NO_API               "WAF.00014009", "api.not.found"
+#define WAFCERT_CERT_ILLEGAL         "WAF.00021013", "cert.illegal"
+#define WAFCERT_NO_RESOURCE          "WAF.00022001", "resource.not.found"
+#define WAFCERT_INSUFFICIENT_QUOTA   "WAF.00022005", "insufficient.quota"
+
+
+typedef struct {
+    const char        *slug;
+    const char        *text;
+} wafcert_warning_t;
+
+
+/* The members of a row are in the order of wafcert_reason_t. */
+
+static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
+
+    [WAFCERT_OK] = { "ok", "", "", NULL, 200 },
+
+    [WAFCERT_API_NOT_FOUND] = {
+        "api_not_found", WAFCERT_NO_API,
+        "the calls are /v1/{project_id}/waf/certificate and"
+        " /v1/{project_id}/waf/certificate/{certificate_id}",
+        404
+    },
+
+    [WAFCERT_PROJECT_ILLEGAL] = {
+        "project_illegal", WAFCERT_URL_PARAM_ILLEGAL,
+        "a project id has 1 to 64 letters, digits, \"_\" and \"-\"",
+        400
+    },
+
+    [WAFCERT_ID_ILLEGAL] = {
+        "id_illegal", WAFCERT_ILLEGAL_ID,
+        "a certificate id has 32 lower-case hex digits;"
+        " GET /v1/{project_id}/waf/certificate lists them",
+        400
+    },
+
+    [WAFCERT_METHOD_NOT_ALLOWED] = {
+        "method_not_allowed", WAFCERT_NO_API,
+        "the Allow header of this answer has the methods that work here",
+        405
+    },
+
+    [WAFCERT_TOKEN_MISSING] = {
+        "token_missing", WAFCERT_INVALID_TOKEN,
+        "log in at the IAM service and send the token in X-Auth-Token",
+        401
+    },
+
+    [WAFCERT_TOKEN_INVALID] = {
+        "token_invalid", WAFCERT_INVALID_TOKEN,
+        "log in again and send the new token in X-Auth-Token",
+        401
+    },
+
+    [WAFCERT_TOKEN_PROJECT] = {
+        "token_project", WAFCERT_INVALID_PROJECT,
+        "log in with the scope of the project that stands in the URL",
+        401
+    },
+
+    [WAFCERT_TOKEN_ROLE] = {
+        "token_role", WAFCERT_PERMISSION_DENIED,
+        "ask the project's administrator for a role that may do this",
+        401
+    },
+
+    [WAFCERT_IAM_UNAVAILABLE] = {
+        "iam_unavailable", WAFCERT_SYSTEM_BUSY,
+        "try again in a moment; nothing was changed",
+        500
+    },
+
+    [WAFCERT_CONTENT_TYPE] = {
+        "content_type", WAFCERT_HEADER_ILLEGAL,
+        "send Content-Type: application/json",
+        400
+    },
+
+    [WAFCERT_OFFSET_ILLEGAL] = {
+        "offset_illegal", WAFCERT_ILLEGAL_OFFSET,
+        "offset and limit are non-negative integers",
+        400
+    },
+
+    [WAFCERT_PAGE_ILLEGAL] = {
+        "page_illegal", WAFCERT_ILLEGAL_PAGE,
+        "pages are counted from 1",
+        400
+    },
+
+    [WAFCERT_PAGESIZE_ILLEGAL] = {
+        "pagesize_illegal", WAFCERT_ILLEGAL_PAGE,
+        "pagesize is 1 to 100, or -1 for all certificates",
+        400
+    },
+
+    [WAFCERT_EXP_STATUS_ILLEGAL] = {
+        "exp_status_illegal", WAFCERT_STANDARD_VIOLATED,
+        "exp_status is 0 (valid), 1 (expired) or 2 (expires within 30 days)",
+        400
+    },
+
+    [WAFCERT_HOST_ILLEGAL] = {
+        "host_illegal", WAFCERT_STANDARD_VIOLATED,
+        "host is true or false",
+        400
+    },
+
+    [WAFCERT_DRY_RUN_ILLEGAL] = {
+        "dry_run_illegal", WAFCERT_STANDARD_VIOLATED,
+        "dry_run is true or false",
+        400
+    },
+
+    [WAFCERT_BODY_TOO_LARGE] = {
+        "body_too_large", WAFCERT_BODY_ILLEGAL,
+        "send the certificate, its intermediates and the key, and nothing"
+        " else; no CA bundle",
+        413
+    },
+
+    [WAFCERT_BODY_EMPTY] = {
+        "body_empty", WAFCERT_BODY_ILLEGAL,
+        "send a JSON object with name, content and key",
+        400
+    },
+
+    [WAFCERT_JSON_SYNTAX] = {
+        "json_syntax", WAFCERT_BODY_ILLEGAL,
+        "let a program write the JSON: jq -n --arg name example"
+        " --rawfile content cert.pem --rawfile key key.pem"
+        " '{$name, $content, $key}'",
+        400
+    },
+
+    [WAFCERT_JSON_NOT_OBJECT] = {
+        "json_not_object", WAFCERT_BODY_ILLEGAL,
+        "send a JSON object with name, content and key",
+        400
+    },
+
+    [WAFCERT_JSON_DUPLICATE_MEMBER] = {
+        "json_duplicate_member", WAFCERT_BODY_ILLEGAL,
+        "send each member once; a chain goes into one content,"
+        " the server's certificate first",
+        400
+    },
+
+    [WAFCERT_FIELD_MISSING] = {
+        "field_missing", WAFCERT_BODY_ILLEGAL,
+        "a create needs name, content and key; a modify one of them at least",
+        400
+    },
+
+    [WAFCERT_FIELD_TYPE] = {
+        "field_type", WAFCERT_BODY_ILLEGAL,
+        "name, content and key are JSON strings",
+        400
+    },
+
+    [WAFCERT_FIELD_EMPTY] = {
+        "field_empty", WAFCERT_BODY_ILLEGAL,
+        "fill the member in, or in a modify leave it out",
+        400
+    },
+
+    [WAFCERT_FIELD_NUL] = {
+        "field_nul", WAFCERT_BODY_ILLEGAL,
+        "send PEM, which is text; DER and UTF-16 files must be converted:"
+        " openssl x509 -inform DER -in cert.der -out cert.pem",
+        400
+    },
+
+    [WAFCERT_NAME_CHARACTER] = {
+        "name_character", WAFCERT_ILLEGAL_NAME,
+        "a name has letters, digits, \"_\", \"-\" and \".\"",
+        400
+    },
+
+    [WAFCERT_NAME_TOO_LONG] = {
+        "name_too_long", WAFCERT_ILLEGAL_NAME,
+        "a name has 256 characters at most",
+        400
+    },
+
+    [WAFCERT_CONTENT_NO_PEM] = {
+        "content_no_pem", WAFCERT_CERT_ILLEGAL,
+        "send the text of the PEM file, from the BEGIN CERTIFICATE line to"
+        " the END CERTIFICATE line",
+        400
+    },
+
+    [WAFCERT_CONTENT_IS_DER] = {
+        "content_is_der", WAFCERT_CERT_ILLEGAL,
+        "openssl x509 -inform DER -in cert.der -out cert.pem",
+        400
+    },
+
+    [WAFCERT_CONTENT_IS_PKCS12] = {
+        "content_is_pkcs12", WAFCERT_CERT_ILLEGAL,
+        "openssl pkcs12 -in file.p12 -nokeys -out cert.pem,"
+        " and openssl pkcs12 -in file.p12 -nocerts -nodes -out key.pem",
+        400
+    },
+
+    [WAFCERT_CONTENT_IS_PKCS7] = {
+        "content_is_pkcs7", WAFCERT_CERT_ILLEGAL,
+        "openssl pkcs7 -in file.p7b -print_certs -out cert.pem"
+        " (with -inform DER if the file is binary)",
+        400
+    },
+
+    [WAFCERT_CONTENT_IS_CSR] = {
+        "content_is_csr", WAFCERT_CERT_ILLEGAL,
+        "send the request to a CA, and upload the certificate that it"
+        " issues",
+        400
+    },
+
+    [WAFCERT_CONTENT_IS_KEY] = {
+        "content_is_key", WAFCERT_CERT_ILLEGAL,
+        "content takes the certificate and its chain; the private key goes"
+        " into key",
+        400
+    },
+
+    [WAFCERT_CONTENT_PEM_UNTERMINATED] = {
+        "content_pem_unterminated", WAFCERT_CERT_ILLEGAL,
+        "copy the whole file: each block ends with an END line that repeats"
+        " the words of its BEGIN line",
+        400
+    },
+
+    [WAFCERT_CONTENT_PEM_BASE64] = {
+        "content_pem_base64", WAFCERT_CERT_ILLEGAL,
+        "send the file unchanged, and see whether this reads it:"
+        " openssl x509 -in cert.pem -noout -text",
+        400
+    },
+
+    [WAFCERT_CONTENT_DER] = {
+        "content_der", WAFCERT_CERT_ILLEGAL,
+        "the file is damaged: get it again from where it came, and see"
+        " whether this reads it: openssl x509 -in cert.pem -noout -text",
+        400
+    },
+
+    [WAFCERT_CONTENT_TOO_MANY] = {
+        "content_too_many", WAFCERT_CERT_ILLEGAL,
+        "send the server's certificate and its intermediates, not a bundle"
+        " of root certificates",
+        400
+    },
+
+    [WAFCERT_CERT_KEY_TYPE] = {
+        "cert_key_type", WAFCERT_CERT_ILLEGAL,
+        "have a certificate issued for an RSA, EC (P-256, P-384, P-521) or"
+        " Ed25519 key: openssl genpkey -algorithm EC"
+        " -pkeyopt ec_paramgen_curve:P-256 -out key.pem",
+        400
+    },
+
+    [WAFCERT_KEY_NO_PEM] = {
+        "key_no_pem", WAFCERT_CERT_ILLEGAL,
+        "send the text of the PEM file, from the BEGIN PRIVATE KEY line to"
+        " the END PRIVATE KEY line",
+        400
+    },
+
+    [WAFCERT_KEY_IS_DER] = {
+        "key_is_der", WAFCERT_CERT_ILLEGAL,
+        "openssl pkey -inform DER -in key.der -out key.pem",
+        400
+    },
+
+    [WAFCERT_KEY_IS_CERTIFICATE] = {
+        "key_is_certificate", WAFCERT_CERT_ILLEGAL,
+        "key takes the private key that the certificate was requested with;"
+        " certificates go into content",
+        400
+    },
+
+    [WAFCERT_KEY_IS_PUBLIC] = {
+        "key_is_public", WAFCERT_CERT_ILLEGAL,
+        "send the private key; it cannot be computed from the public key",
+        400
+    },
+
+    [WAFCERT_KEY_IS_PKCS12] = {
+        "key_is_pkcs12", WAFCERT_CERT_ILLEGAL,
+        "openssl pkcs12 -in file.p12 -nocerts -nodes -out key.pem,"
+        " and openssl pkcs12 -in file.p12 -nokeys -out cert.pem",
+        400
+    },
+
+    [WAFCERT_KEY_ENCRYPTED] = {
+        "key_encrypted", WAFCERT_CERT_ILLEGAL,
+        "openssl pkey -in key.pem -out plain.pem",
+        400
+    },
+
+    [WAFCERT_KEY_PEM_UNTERMINATED] = {
+        "key_pem_unterminated", WAFCERT_CERT_ILLEGAL,
+        "copy the whole file: each block ends with an END line that repeats"
+        " the words of its BEGIN line",
+        400
+    },
+
+    [WAFCERT_KEY_PEM_BASE64] = {
+        "key_pem_base64", WAFCERT_CERT_ILLEGAL,
+        "send the file unchanged, and see whether this reads it:"
+        " openssl pkey -in key.pem -noout",
+        400
+    },
+
+    [WAFCERT_KEY_DER] = {
+        "key_der", WAFCERT_CERT_ILLEGAL,
+        "the file is damaged: take it from a backup, and see whether this"
+        " reads it: openssl pkey -in key.pem -noout",
+        400
+    },
+
+    [WAFCERT_KEY_SEVERAL] = {
+        "key_several", WAFCERT_CERT_ILLEGAL,
+        "send the one private key that belongs to the certificate",
+        400
+    },
+
+    [WAFCERT_KEY_TYPE] = {
+        "key_type", WAFCERT_CERT_ILLEGAL,
+        "send an RSA, EC or Ed25519 private key in PEM; an OpenSSH key is"
+        " converted in place by: ssh-keygen -p -m PEM -f key",
+        400
+    },
+
+    [WAFCERT_KEY_EXPLICIT_CURVE] = {
+        "key_explicit_curve", WAFCERT_CERT_ILLEGAL,
+        "openssl ec -in key.pem -param_enc named_curve -out named.pem",
+        400
+    },
+
+    [WAFCERT_KEY_TOO_LARGE] = {
+        "key_too_large", WAFCERT_CERT_ILLEGAL,
+        "have a certificate issued for a smaller key:"
+        " openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072"
+        " -out key.pem",
+        400
+    },
+
+    [WAFCERT_KEY_INCONSISTENT] = {
+        "key_inconsistent", WAFCERT_CERT_ILLEGAL,
+        "the file is damaged: take it from a backup, and see what this says"
+        " of it: openssl pkey -in key.pem -check -noout",
+        400
+    },
+
+    [WAFCERT_KEY_MISMATCH] = {
+        "key_mismatch", WAFCERT_CERT_ILLEGAL,
+        "these print the same public key for a pair:"
+        " openssl x509 -in cert.pem -noout -pubkey,"
+        " and openssl pkey -in key.pem -pubout",
+        400
+    },
+
+    [WAFCERT_KEY_TOO_SMALL] = {
+        "key_too_small", WAFCERT_CERT_ILLEGAL,
+        "have a certificate issued for a larger key:"
+        " openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072"
+        " -out key.pem",
+        400
+    },
+
+    [WAFCERT_CERT_EXPIRED] = {
+        "cert_expired", WAFCERT_CERT_ILLEGAL,
+        "have the certificate renewed; its dates are shown by:"
+        " openssl x509 -in cert.pem -noout -dates",
+        400
+    },
+
+    [WAFCERT_CERT_NOT_YET_VALID] = {
+        "cert_not_yet_valid", WAFCERT_CERT_ILLEGAL,
+        "upload it when it is valid; its dates are shown by:"
+        " openssl x509 -in cert.pem -noout -dates",
+        400
+    },
+
+    [WAFCERT_CHAIN_BROKEN] = {
+        "chain_broken", WAFCERT_CERT_ILLEGAL,
+        "put the server's certificate first, then the one that issued it,"
+        " and so on: cat cert.pem intermediate.pem > chain.pem",
+        400
+    },
+
+    [WAFCERT_NOT_FOUND] = {
+        "not_found", WAFCERT_NO_RESOURCE,
+        "GET /v1/{project_id}/waf/certificate lists the project's"
+        " certificates",
+        404
+    },
+
+    [WAFCERT_REVISION_MISMATCH] = {
+        "revision_mismatch", WAFCERT_BAD_REQUEST,
+        "get the certificate again, and repeat the call with the ETag of"
+        " that answer in If-Match",
+        412
+    },
+
+    [WAFCERT_NAME_DUPLICATE] = {
+        "name_duplicate", WAFCERT_DUPLICATE_NAME,
+        "choose another name, or modify the certificate that has this one",
+        400
+    },
+
+    [WAFCERT_QUOTA] = {
+        "quota", WAFCERT_INSUFFICIENT_QUOTA,
+        "delete certificates that are no longer used, or ask for a larger"
+        " quota",
+        403
+    },
+
+    [WAFCERT_ZONE_FULL] = {
+        "zone_full", WAFCERT_INSUFFICIENT_QUOTA,
+        "delete certificates that are no longer used, or have the operator"
+        " enlarge wafcert_zone",
+        403
+    },
+
+    [WAFCERT_COMMIT_FAILED] = {
+        "commit_failed", WAFCERT_INTERNAL_ERROR,
+        "nothing was changed; the operator finds the cause in the error log",
+        500
+    },
+
+    [WAFCERT_COMMIT_TIMEOUT] = {
+        "commit_timeout", WAFCERT_SYSTEM_BUSY,
+        "try again in a moment; a create may be repeated safely",
+        500
+    },
+
+    [WAFCERT_INTERNAL] = {
+        "internal", WAFCERT_INTERNAL_ERROR,
+        "the operator finds the cause in the error log",
+        500
+    }
+};
+
+
+static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
+
+    [WAFCERT_WARN_CHAIN_REPAIRED] = {
+        "chain_repaired",
+        "the certificates were not in the order of their chain, and were put"
+        " into it"
+    },
+
+    [WAFCERT_WARN_CHAIN_INCOMPLETE] = {
+        "chain_incomplete",
+        "an intermediate certificate is missing, so some clients will not be"
+        " able to verify the certificate"
+    },
+
+    [WAFCERT_WARN_ROOT_DROPPED] = {
+        "root_dropped",
+        "the root certificate was left out, for clients have their own"
+    },
+
+    [WAFCERT_WARN_DUPLICATE_DROPPED] = {
+        "duplicate_dropped",
+        "a certificate that was sent more than once is kept once"
+    },
+
+    [WAFCERT_WARN_NEWLINES_REPAIRED] = {
+        "newlines_repaired",
+        "the line ends of the PEM were damaged, and were repaired"
+    },
+
+    [WAFCERT_WARN_EXPIRED] = {
+        "expired",
+        "the certificate has expired, and clients will not accept it"
+    },
+
+    [WAFCERT_WARN_NOT_YET_VALID] = {
+        "not_yet_valid",
+        "the certificate is not valid yet, and clients will not accept it"
+        " until it is"
+    },
+
+    [WAFCERT_WARN_WEAK_KEY] = {
+        "weak_key",
+        "the key is weaker than OpenSSL's default security level 2 accepts,"
+        " so many clients will refuse it"
+    },
+
+    [WAFCERT_WARN_NO_HOSTS] = {
+        "no_hosts",
+        "the certificate names no host, so no client can match it to a"
+        " server's name"
+    }
+};
+
+
+const wafcert_reason_t *
+wafcert_reason(wafcert_reason_e reason)
+{
+    if ((ngx_uint_t) reason >= WAFCERT_REASONS) {
+        reason = WAFCERT_INTERNAL;
+    }
+
+    return &wafcert_reasons[reason];
+}
+
+
+const char *
+wafcert_warning_slug(wafcert_warning_e warning)
+{
+    if ((ngx_uint_t) warning >= WAFCERT_WARNINGS) {
+        return "unknown";
+    }
+
+    return wafcert_warnings[warning].slug;
+}
+
+
+const char *
+wafcert_warning_text(wafcert_warning_e warning)
+{
+    if ((ngx_uint_t) warning >= WAFCERT_WARNINGS) {
+        return "a warning that this version does not know";
+    }
+
+    return wafcert_warnings[warning].text;
+}
+
+
+ngx_int_t
+wafcert_refuse(wafcert_verdict_t *verdict, wafcert_reason_e reason,
+    const char *fmt, ...)
+{
+    va_list  args;
+
+    verdict->reason = reason;
+    verdict->hint[0] = '\0';
+
+    va_start(args, fmt);
+    (void) vsnprintf(verdict->message, sizeof(verdict->message), fmt, args);
+    va_end(args);
+
+    return NGX_DECLINED;
+}
+
+
+void
+wafcert_hint(wafcert_verdict_t *verdict, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    (void) vsnprintf(verdict->hint, sizeof(verdict->hint), fmt, args);
+    va_end(args);
+}

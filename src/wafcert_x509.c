@@ -1,0 +1,631 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/asn1.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/x509v3.h>
+#include "wafcert_der.h"
+#include "wafcert_x509.h"
+
+
+#define WAFCERT_X509_NAME_FLAGS                                              \
+    (XN_FLAG_RFC2253 & ~(u_long) ASN1_STRFLGS_ESC_MSB)
+
+/* For names that are not what their string types say: "#1603...". */
+#define WAFCERT_X509_DUMP_FLAGS                                              \
+    (WAFCERT_X509_NAME_FLAGS | ASN1_STRFLGS_DUMP_ALL)
+
+
+static wafcert_x509_t *wafcert_x509_lookup(wafcert_validator_t *validator,
+    const u_char *sha256);
+static void wafcert_x509_keep(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+static void wafcert_x509_free(wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_parse(wafcert_validator_t *validator,
+    wafcert_x509_t *cert, const char **fault);
+static ngx_int_t wafcert_x509_walk(wafcert_x509_t *cert, const char **fault);
+static ngx_int_t wafcert_x509_plain_spki(wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_malformed(const ngx_str_t *der,
+    ngx_uint_t block, const char *words, wafcert_verdict_t *verdict);
+static int64_t wafcert_x509_time(const ASN1_TIME *time);
+static ngx_int_t wafcert_x509_names(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_name(BIO *bio, const X509_NAME *name,
+    ngx_str_t *text);
+static ngx_uint_t wafcert_x509_utf8(const u_char *p, size_t len);
+static void wafcert_x509_extensions(wafcert_x509_t *cert);
+static void wafcert_x509_plain_extensions(wafcert_x509_t *cert);
+static void wafcert_x509_asn1_string(const ASN1_STRING *string,
+    ngx_str_t *str);
+
+
+ngx_int_t
+wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
+    const ngx_str_t *der, ngx_uint_t block, ngx_uint_t issuer,
+    wafcert_verdict_t *verdict)
+{
+    char             words[128];
+    u_char           sha256[WAFCERT_SHA256_LEN];
+    ngx_int_t        rc;
+    const char      *fault;
+    wafcert_x509_t  *cert;
+
+    if (wafcert_der_whole(der, words, sizeof(words)) != NGX_OK) {
+        return wafcert_x509_malformed(der, block, words, verdict);
+    }
+
+    if (!EVP_DigestInit_ex(validator->md, validator->sha256, NULL)
+        || !EVP_DigestUpdate(validator->md, der->data, der->len)
+        || !EVP_DigestFinal_ex(validator->md, sha256, NULL))
+    {
+        return NGX_ERROR;
+    }
+
+    cert = wafcert_x509_lookup(validator, sha256);
+
+    if (cert) {
+        *result = cert;
+        return NGX_OK;
+    }
+
+    cert = calloc(1, sizeof(wafcert_x509_t) + der->len);
+    if (cert == NULL) {
+        return NGX_ERROR;
+    }
+
+    cert->der.len = der->len;
+    cert->der.data = (u_char *) cert + sizeof(wafcert_x509_t);
+
+    ngx_memcpy(cert->der.data, der->data, der->len);
+    ngx_memcpy(cert->sha256, sha256, WAFCERT_SHA256_LEN);
+
+    fault = NULL;
+
+    rc = wafcert_x509_parse(validator, cert, &fault);
+
+    if (rc != NGX_OK) {
+        wafcert_x509_free(cert);
+
+        if (rc == NGX_DECLINED) {
+            return wafcert_x509_malformed(der, block, fault, verdict);
+        }
+
+        return rc;
+    }
+
+    if (issuer) {
+        wafcert_x509_keep(validator, cert);
+    }
+
+    *result = cert;
+
+    return NGX_OK;
+}
+
+
+void
+wafcert_x509_release(wafcert_x509_t *cert)
+{
+    if (cert && !cert->cached) {
+        wafcert_x509_free(cert);
+    }
+}
+
+
+void
+wafcert_x509_cache_free(wafcert_validator_t *validator)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < WAFCERT_CACHE_SIZE; i++) {
+        if (validator->cache[i]) {
+            wafcert_x509_free(validator->cache[i]);
+            validator->cache[i] = NULL;
+        }
+    }
+}
+
+
+static wafcert_x509_t *
+wafcert_x509_lookup(wafcert_validator_t *validator, const u_char *sha256)
+{
+    ngx_uint_t       i;
+    wafcert_x509_t  *cert;
+
+    if (validator->plain) {
+        return NULL;
+    }
+
+    for (i = 0; i < WAFCERT_CACHE_SIZE; i++) {
+        cert = validator->cache[i];
+
+        if (cert
+            && ngx_memcmp(cert->sha256, sha256, WAFCERT_SHA256_LEN) == 0)
+        {
+            validator->used[i] = ++validator->clock;
+            return cert;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * The least recently used one goes.  It is never one of this upload: there
+ * are more places than an upload has blocks.
+ */
+
+static void
+wafcert_x509_keep(wafcert_validator_t *validator, wafcert_x509_t *cert)
+{
+    ngx_uint_t  i, oldest;
+
+    if (validator->plain || cert->der.len > WAFCERT_CACHE_MAX_DER) {
+        return;
+    }
+
+    oldest = 0;
+
+    for (i = 0; i < WAFCERT_CACHE_SIZE; i++) {
+
+        if (validator->cache[i] == NULL) {
+            oldest = i;
+            break;
+        }
+
+        if (validator->used[i] < validator->used[oldest]) {
+            oldest = i;
+        }
+    }
+
+    if (validator->cache[oldest]) {
+        wafcert_x509_free(validator->cache[oldest]);
+    }
+
+    cert->cached = 1;
+
+    validator->cache[oldest] = cert;
+    validator->used[oldest] = ++validator->clock;
+}
+
+
+static void
+wafcert_x509_free(wafcert_x509_t *cert)
+{
+    X509_free(cert->x509);
+    EVP_PKEY_free(cert->pkey);
+    OPENSSL_free(cert->spki);
+    free(cert->subject.data);
+    free(cert->issuer.data);
+    free(cert->hosts.data);
+    free(cert);
+}
+
+
+/*
+ * OpenSSL parses all of the certificate but its public key: a library
+ * context without a decoder makes that ten times as fast.
+ */
+
+static ngx_int_t
+wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
+    const char **fault)
+{
+    ngx_int_t      rc;
+    const u_char  *p;
+
+    if (wafcert_x509_walk(cert, fault) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    cert->x509 = X509_new_ex(validator->plain ? NULL : validator->shallow,
+                             NULL);
+    if (cert->x509 == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = cert->der.data;
+
+    if (d2i_X509(&cert->x509, &p, (long) cert->der.len) == NULL) {
+        *fault = "does not follow the structure of a certificate";
+        return NGX_DECLINED;
+    }
+
+    if (validator->plain && wafcert_x509_plain_spki(cert) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cert->not_before = wafcert_x509_time(X509_get0_notBefore(cert->x509));
+    cert->not_after = wafcert_x509_time(X509_get0_notAfter(cert->x509));
+
+    if (cert->not_before == INT64_MIN || cert->not_after == INT64_MIN) {
+        *fault = "has a date that is none";
+        return NGX_DECLINED;
+    }
+
+    if (validator->plain) {
+        wafcert_x509_plain_extensions(cert);
+
+    } else {
+        wafcert_x509_extensions(cert);
+    }
+
+    rc = wafcert_x509_hosts(validator, cert);
+
+    if (rc == NGX_DECLINED) {
+        *fault = "has alternative names that cannot be read";
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    wafcert_x509_signature(cert);
+
+    return wafcert_x509_names(validator, cert);
+}
+
+
+/* What OpenSSL gives away only at a price: the signed part and the key. */
+
+static ngx_int_t
+wafcert_x509_walk(wafcert_x509_t *cert, const char **fault)
+{
+    ngx_str_t       spki;
+    ngx_uint_t      i;
+    wafcert_der_t   der, outer, tbs;
+    wafcert_tlv_t   tlv;
+
+    static const struct {
+        ngx_uint_t   tag;
+        const char  *fault;
+    } fields[] = {
+        { WAFCERT_DER_INTEGER, "has no serial number where one is due" },
+        { WAFCERT_DER_SEQUENCE, "has no algorithm where one is due" },
+        { WAFCERT_DER_SEQUENCE, "has no issuer where one is due" },
+        { WAFCERT_DER_SEQUENCE, "has no dates where they are due" },
+        { WAFCERT_DER_SEQUENCE, "has no subject where one is due" },
+        { WAFCERT_DER_SEQUENCE, "has no public key where one is due" }
+    };
+
+    wafcert_der_init(&der, &cert->der);
+    (void) wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &outer);
+
+    if (wafcert_der_get(&outer, WAFCERT_DER_SEQUENCE, &tlv) != NGX_OK) {
+        *fault = "does not begin as a certificate does";
+        return NGX_DECLINED;
+    }
+
+    cert->tbs.data = tlv.start;
+    cert->tbs.len = outer.p - tlv.start;
+
+    wafcert_der_init(&tbs, &tlv.body);
+    (void) wafcert_der_get(&tbs, WAFCERT_DER_CONSTRUCTED(0), &tlv);
+
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+
+        if (wafcert_der_get(&tbs, fields[i].tag, &tlv) != NGX_OK) {
+            *fault = fields[i].fault;
+            return NGX_DECLINED;
+        }
+    }
+
+    spki.data = tlv.start;
+    spki.len = tbs.p - tlv.start;
+
+    if (wafcert_public_read(&cert->public, &spki) != NGX_OK) {
+        *fault = "has a public key that cannot be read";
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The plain path: the public key as OpenSSL writes it. */
+
+static ngx_int_t
+wafcert_x509_plain_spki(wafcert_x509_t *cert)
+{
+    int        len;
+    ngx_str_t  spki;
+
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &cert->spki);
+    if (len <= 0) {
+        return NGX_ERROR;
+    }
+
+    spki.data = cert->spki;
+    spki.len = len;
+
+    return wafcert_public_read(&cert->public, &spki);
+}
+
+
+static ngx_int_t
+wafcert_x509_malformed(const ngx_str_t *der, ngx_uint_t block,
+    const char *words, wafcert_verdict_t *verdict)
+{
+    const char          *what;
+    wafcert_pem_type_e   type;
+
+    what = wafcert_der_what(der, &type);
+
+    if (what == NULL || type == WAFCERT_PEM_CERTIFICATE) {
+        return wafcert_refuse(verdict, WAFCERT_CONTENT_DER,
+                              "block %lu of content cannot be read: the DER "
+                              "%s", (u_long) block, words);
+    }
+
+    (void) wafcert_refuse(verdict, WAFCERT_CONTENT_DER,
+                          "block %lu of content is a certificate by its "
+                          "label, but holds %s", (u_long) block, what);
+    wafcert_hint(verdict, "the BEGIN and END lines do not fit what is between "
+                 "them; send the certificate that the CA issued");
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Neither timegm(), which is not everywhere, nor ASN1_TIME_diff(), whose
+ * days are an int: the years 0 to 9999 are all possible here.
+ */
+
+static int64_t
+wafcert_x509_time(const ASN1_TIME *time)
+{
+    int64_t    days, year, month;
+    struct tm  tm;
+
+    if (!ASN1_TIME_to_tm(time, &tm)) {
+        return INT64_MIN;
+    }
+
+    /*
+     * The year begins in March, so that the leap day is its last one, and
+     * four centuries later, so that nothing is negative.
+     */
+
+    month = (tm.tm_mon + 10) % 12;
+    year = tm.tm_year + 1900 - (month >= 10) + 400;
+
+    days = 365 * year + year / 4 - year / 100 + year / 400
+           + (153 * month + 2) / 5 + tm.tm_mday - 1
+           - 719468 - 146097;
+
+    return (((days * 24 + tm.tm_hour) * 60 + tm.tm_min) * 60 + tm.tm_sec)
+           * 1000;
+}
+
+
+static ngx_int_t
+wafcert_x509_names(wafcert_validator_t *validator, wafcert_x509_t *cert)
+{
+    X509_NAME  *subject, *issuer;
+
+    subject = X509_get_subject_name(cert->x509);
+    issuer = X509_get_issuer_name(cert->x509);
+
+    if (X509_NAME_cmp(subject, issuer) == 0) {
+
+        /*
+         * RFC 5280, 4.2.1.1: only a self-signed certificate may do without
+         * the identifier; if it is another one, an older key has signed.
+         */
+
+        cert->self_signed = cert->key_id.len == 0
+                            || cert->authority_id.len == 0
+                            || (cert->key_id.len == cert->authority_id.len
+                                && ngx_memcmp(cert->key_id.data,
+                                              cert->authority_id.data,
+                                              cert->key_id.len) == 0);
+    }
+
+    if (wafcert_x509_name(validator->bio, subject, &cert->subject) != NGX_OK
+        || wafcert_x509_name(validator->bio, issuer, &cert->issuer) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_x509_name(BIO *bio, const X509_NAME *name, ngx_str_t *text)
+{
+    int    rc;
+    long   len;
+    char  *data;
+
+    (void) BIO_reset(bio);
+
+    rc = X509_NAME_print_ex(bio, name, 0, WAFCERT_X509_NAME_FLAGS);
+    len = BIO_get_mem_data(bio, &data);
+
+    if (rc < 0 || !wafcert_x509_utf8((u_char *) data, len)) {
+
+        (void) BIO_reset(bio);
+
+        rc = X509_NAME_print_ex(bio, name, 0, WAFCERT_X509_DUMP_FLAGS);
+        len = BIO_get_mem_data(bio, &data);
+    }
+
+    if (rc < 0) {
+        return NGX_ERROR;
+    }
+
+    text->data = malloc(len + 1);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (len) {
+        ngx_memcpy(text->data, data, len);
+    }
+
+    text->len = len;
+
+    return NGX_OK;
+}
+
+
+/* A UTF8String may hold anything, and the text goes into JSON. */
+
+static ngx_uint_t
+wafcert_x509_utf8(const u_char *p, size_t len)
+{
+    uint32_t       c, min;
+    ngx_uint_t     more;
+    const u_char  *last;
+
+    last = p + len;
+
+    while (p < last) {
+        c = *p++;
+
+        if (c < 0x80) {
+            continue;
+        }
+
+        if (c >= 0xf0 && c < 0xf8) {
+            more = 3;
+            min = 0x10000;
+            c &= 0x07;
+
+        } else if (c >= 0xe0 && c < 0xf0) {
+            more = 2;
+            min = 0x800;
+            c &= 0x0f;
+
+        } else if (c >= 0xc0 && c < 0xe0) {
+            more = 1;
+            min = 0x80;
+            c &= 0x1f;
+
+        } else {
+            return 0;
+        }
+
+        for ( /* void */ ; more; more--) {
+            if (p == last || (*p & 0xc0) != 0x80) {
+                return 0;
+            }
+
+            c = (c << 6) | (*p++ & 0x3f);
+        }
+
+        if (c < min || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+wafcert_x509_extensions(wafcert_x509_t *cert)
+{
+    ngx_str_t      value;
+    wafcert_der_t  der, inner;
+    wafcert_tlv_t  tlv;
+
+    if (wafcert_x509_extension(cert, NID_subject_key_identifier, &value)
+        == NGX_OK)
+    {
+        wafcert_der_init(&der, &value);
+
+        if (wafcert_der_get(&der, WAFCERT_DER_OCTETS, &tlv) == NGX_OK) {
+            cert->key_id = tlv.body;
+        }
+    }
+
+    if (wafcert_x509_extension(cert, NID_authority_key_identifier, &value)
+        == NGX_OK)
+    {
+        wafcert_der_init(&der, &value);
+
+        if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK
+            && wafcert_der_get(&inner, WAFCERT_DER_PRIMITIVE(0), &tlv)
+               == NGX_OK)
+        {
+            cert->authority_id = tlv.body;
+        }
+    }
+
+    if (wafcert_x509_extension(cert, NID_basic_constraints, &value)
+        == NGX_OK && value.len)
+    {
+        wafcert_der_init(&der, &value);
+
+        if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK) {
+            cert->not_ca = wafcert_der_get(&inner, WAFCERT_DER_BOOLEAN, &tlv)
+                           != NGX_OK
+                           || tlv.body.len != 1
+                           || tlv.body.data[0] == 0;
+        }
+    }
+}
+
+
+ngx_int_t
+wafcert_x509_extension(const wafcert_x509_t *cert, int nid, ngx_str_t *value)
+{
+    int              n;
+    X509_EXTENSION  *extension;
+
+    ngx_str_null(value);
+
+    n = X509_get_ext_by_NID(cert->x509, nid, -1);
+    if (n < 0) {
+        return NGX_OK;
+    }
+
+    if (X509_get_ext_by_NID(cert->x509, nid, n) >= 0) {
+        return NGX_DECLINED;
+    }
+
+    extension = X509_get_ext(cert->x509, n);
+
+    wafcert_x509_asn1_string(X509_EXTENSION_get_data(extension), value);
+
+    return NGX_OK;
+}
+
+
+static void
+wafcert_x509_plain_extensions(wafcert_x509_t *cert)
+{
+    BASIC_CONSTRAINTS  *constraints;
+
+    wafcert_x509_asn1_string(X509_get0_subject_key_id(cert->x509),
+                             &cert->key_id);
+    wafcert_x509_asn1_string(X509_get0_authority_key_id(cert->x509),
+                             &cert->authority_id);
+
+    constraints = X509_get_ext_d2i(cert->x509, NID_basic_constraints, NULL,
+                                   NULL);
+    if (constraints) {
+        cert->not_ca = !constraints->ca;
+        BASIC_CONSTRAINTS_free(constraints);
+    }
+}
+
+
+static void
+wafcert_x509_asn1_string(const ASN1_STRING *string, ngx_str_t *str)
+{
+    if (string) {
+        str->data = (u_char *) ASN1_STRING_get0_data(string);
+        str->len = ASN1_STRING_length(string);
+    }
+}
