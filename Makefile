@@ -1,0 +1,112 @@
+# make                  build/ngx_http_wafcert_module.so for the nginx that is
+#                       installed (Debian: nginx-dev, libjansson-dev)
+# make NGINX_SRC=dir    the same for an nginx source tree
+# make install          into nginx's modules directory, below DESTDIR
+# make unit             the tests of layer 0, under ASan and UBSan
+# make lint             clang-tidy, cppcheck and shellcheck
+# make clean
+
+NGINX     = nginx
+NGINX_SRC = /usr/share/nginx/src
+CFLAGS    = -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+WARNINGS  = -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror
+LDFLAGS   = -Wl,-z,relro -Wl,-z,now
+SANITIZE  = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# what nginx's configure is given for a source tree;
+# a Debian package brings its own flags, in conf_flags
+NGINX_CONFIGURE = --with-compat --with-http_ssl_module
+
+MODULE  = build/ngx_http_wafcert_module.so
+SOURCES = $(wildcard *.c src/*.c)
+LAYER0  = $(patsubst src/%.c,build/unit/%.o,$(wildcard src/wafcert_*.c))
+UNIT    = $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
+
+# Each nginx that is built for has a directory of its own, so a configure run
+# is repeated when nginx or its flags change.  It holds links to nginx's tree,
+# which stays untouched, and one to ours: every path is relative.
+
+NGINX_ID := $(shell cd "$(NGINX_SRC)" 2>/dev/null && \
+    sed -n 's/.*define NGINX_VERSION *"\(.*\)"/\1/p' src/core/nginx.h && \
+    { find src -name '*.h' | LC_ALL=C sort | xargs cat; \
+      cat conf_flags 2>/dev/null || echo "$(NGINX_CONFIGURE)"; } | cksum)
+NGX = build/nginx-$(word 1,$(NGINX_ID))-$(word 2,$(NGINX_ID))
+INC = $(addprefix -isystem $(NGX)/,objs src/core src/event src/event/modules \
+        src/event/quic src/os/unix src/http src/http/modules src/http/v2 \
+        src/http/v3) -Isrc
+
+UNIT_CC = $(CC) -O1 -g $(WARNINGS) $(SANITIZE) $(INC) -MMD -MP
+
+export PATH := $(PATH):/usr/sbin
+
+
+$(MODULE): FORCE $(NGX)/objs/Makefile
+	@$(MAKE) -C $(NGX) -f objs/Makefile modules \
+	    CFLAGS='-pipe $(CFLAGS) $(WARNINGS)'
+	@cmp -s $(NGX)/objs/$(@F) $@ || install $(NGX)/objs/$(@F) $@
+
+# (a release has ./configure, the repository auto/configure)
+$(NGX)/objs/Makefile: config Makefile
+	@if [ ! -f '$(NGINX_SRC)/auto/module' ]; then \
+	    echo "No nginx to build for in $(NGINX_SRC): install nginx-dev" \
+	         "(Debian) or say make NGINX_SRC=<nginx source tree>" >&2; \
+	    exit 1; \
+	fi
+	@mkdir -p $(NGX)
+	@ln -sfn "$$(realpath '$(NGINX_SRC)')"/* $(NGX)/
+	@ln -sfn ../.. $(NGX)/wafcert
+	@rm -rf $(NGX)/objs $(NGX)/Makefile
+	@echo "configuring nginx $(word 1,$(NGINX_ID)), log in $(NGX)/log"
+	@cd $(NGX) && \
+	if [ -f configure ]; then run=./configure; else run=auto/configure; fi; \
+	set -- --with-ld-opt='$(LDFLAGS)' --builddir=objs \
+	       --add-dynamic-module=wafcert; \
+	if [ -f conf_flags ]; then \
+	    bash -c '. ./conf_flags && "$$@" "$${NGX_CONF_FLAGS[@]}"' \
+	        bash $$run "$$@" >log 2>&1; \
+	else \
+	    $$run $(NGINX_CONFIGURE) "$$@" >log 2>&1; \
+	fi || { tail -n 8 log >&2; rm -rf objs; exit 1; }
+
+install: $(MODULE)
+	@dir=$$($(NGINX) -V 2>&1 | tr ' ' '\n' \
+	        | sed -n 's/^--modules-path=//p'); \
+	if [ -z "$$dir" ]; then \
+	    echo "$(NGINX) -V names no --modules-path" >&2; exit 1; \
+	fi; \
+	set -x; install -D -m 644 $(MODULE) "$(DESTDIR)$$dir/$(notdir $(MODULE))"
+
+# layer 0 links with no nginx
+unit: $(UNIT)
+	@failed=; for test in $(UNIT); do \
+	    echo "== $$test"; $$test || failed="$$failed $$test"; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+build/unit/%_test: t/unit/%_test.c $(LAYER0)
+	@echo "CC $<"
+	@$(UNIT_CC) -o $@ $< $(LAYER0) -lcmocka -ljansson -lcrypto
+
+build/unit/%.o: src/%.c $(NGX)/objs/Makefile
+	@echo "CC $<"
+	@mkdir -p $(@D)
+	@$(UNIT_CC) -c -o $@ $<
+
+lint: $(SOURCES:=.lint)
+	@echo cppcheck
+	@cppcheck $$(cat .cppcheck) $(subst -isystem ,-I,$(INC)) $(SOURCES)
+	shellcheck -x tools/demo tools/install tools/layers tools/test .ci/run
+
+$(SOURCES:=.lint): %.lint: $(NGX)/objs/Makefile
+	@echo "clang-tidy $*"
+	@clang-tidy --quiet $* -- $(INC)
+
+clean:
+	rm -rf build
+
+FORCE:
+
+.PHONY: FORCE install unit lint clean $(SOURCES:=.lint)
+.SECONDARY: $(LAYER0)
+
+-include $(wildcard build/unit/*.d)

@@ -1,0 +1,97 @@
+# What tools/demo and tools/test share.  To be sourced from the project's
+# root, by sh.
+# shellcheck shell=sh
+
+PATH=$PATH:/usr/sbin:/sbin
+
+# what the module needs, as Debian names it
+# shellcheck disable=SC2034
+build_packages="gcc libc6-dev make nginx nginx-dev libjansson-dev"
+
+
+say() {
+    printf '%s\n' "$*"
+}
+
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+
+# can_apt: is this a Debian, and may we install here?
+can_apt() {
+    command -v apt-get >/dev/null || return 1
+    [ "$(id -u)" = 0 ] || command -v sudo >/dev/null
+}
+
+
+apt_install() {
+    if [ "$(id -u)" = 0 ]; then
+        set -- tools/install "$@"
+    else
+        set -- sudo tools/install "$@"
+    fi
+
+    "$@" </dev/null >>build/apt.log 2>&1 || {
+        tail -n 15 build/apt.log >&2
+        die "apt-get failed, all of its output is in build/apt.log"
+    }
+}
+
+
+# need <package>...: installs those that are missing
+need() {
+    missing=
+    for package in "$@"; do
+        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" \
+                     2>/dev/null) || status=
+        [ "$status" = installed ] || missing="$missing $package"
+    done
+
+    [ -n "$missing" ] || return 0
+
+    can_apt || die "there is no apt-get, or neither root nor sudo;" \
+                   "please install, as Debian names it:$missing"
+
+    say "installing$missing"
+    # shellcheck disable=SC2086
+    apt_install $missing
+}
+
+
+# free_port <first>: the first port from there on that nobody listens at
+free_port() {
+    perl -MIO::Socket::INET -e '
+        for my $port ($ARGV[0] .. 65000) {
+            IO::Socket::INET->new(LocalAddr => "0.0.0.0",
+                                  LocalPort => $port, Listen => 1,
+                                  ReuseAddr => 1)
+                and print($port) and exit 0;
+        }
+        exit 1' "$1"
+}
+
+
+# example <file> <directory> <port>: a copy of an example that runs in a
+# directory of its own, as nginx -p <directory>/ -c conf/nginx.conf
+example() {
+    mkdir -p "$2/conf" "$2/logs" "$2/modules" "$2/temp"
+    ln -sf "$PWD/build/ngx_http_wafcert_module.so" "$2/modules/"
+    sed -e "s|127\.0\.0\.1:8080|127.0.0.1:$3|" \
+        -e "s|/var/log/nginx/|logs/|" \
+        -e "s|^events|pid logs/nginx.pid;\n\n&|" \
+        -e "s|^http {|&\n\
+    client_body_temp_path temp/1;\n    proxy_temp_path temp/2;\n\
+    fastcgi_temp_path temp/3;\n    uwsgi_temp_path temp/4;\n\
+    scgi_temp_path temp/5;\n|" \
+        "$1" >"$2/conf/nginx.conf"
+}
+
+
+# tokens <file> <token> <project>: a tokens file with one token that may write
+tokens() {
+    hash=$(printf %s "$2" | sha256sum)
+    (umask 077; say "${hash%% *}  $3  write  demo" >"$1")
+}
