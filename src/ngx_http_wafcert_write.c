@@ -190,7 +190,8 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     rc = ngx_http_wafcert_prepare(r, ctx);
 
     if (rc == NGX_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
+                              "the server has no memory left for the request");
     }
 
     if (rc == NGX_DECLINED) {

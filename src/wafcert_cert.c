@@ -407,40 +407,37 @@ wafcert_content_is_key(wafcert_job_t *job, ngx_uint_t n)
 
 
 /*
- * Under "repair" it is up to the key which block is the leaf, as long as
- * there is another one that may be.
+ * Under "repair" it is up to the key which block is the leaf: the first one
+ * is not if it has issued another one.
  */
 
 static ngx_int_t
 wafcert_content_leaf(wafcert_job_t *job)
 {
-    ngx_uint_t               i;
-    const wafcert_public_t  *public;
+    ngx_uint_t             i;
+    const wafcert_sent_t  *first, *other;
 
-    public = &job->chain.sent[0].cert->public;
+    first = &job->chain.sent[0];
 
-    if (public->algo.algo != WAFCERT_ALGO_OTHER) {
+    if (first->cert->public.algo.algo != WAFCERT_ALGO_OTHER) {
         return NGX_OK;
     }
 
-    if (job->policy->chain == WAFCERT_CHAIN_REPAIR) {
+    for (i = 1; i < job->chain.nsent; i++) {
+        other = &job->chain.sent[i];
 
-        for (i = 1; i < job->chain.nsent; i++) {
-            if (job->chain.sent[i].cert->public.algo.algo
-                != WAFCERT_ALGO_OTHER
-                && job->chain.sent[0].cert->key_id.len
-                && !job->chain.sent[0].cert->not_ca)
-            {
-                return NGX_OK;
-            }
+        if (job->policy->chain == WAFCERT_CHAIN_REPAIR
+            && other->cert->public.algo.algo != WAFCERT_ALGO_OTHER
+            && wafcert_chain_issued(other->cert, first->cert))
+        {
+            return NGX_OK;
         }
     }
 
     return wafcert_refuse(job->verdict, WAFCERT_CERT_KEY_TYPE,
                           "block %lu of content is a certificate for %s, "
-                          "which is not supported",
-                          (u_long) job->chain.sent[0].block,
-                          public->algo.name);
+                          "which is not supported", (u_long) first->block,
+                          first->cert->public.algo.name);
 }
 
 

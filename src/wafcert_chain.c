@@ -14,8 +14,6 @@ static wafcert_sent_t *wafcert_chain_issuer(wafcert_validator_t *validator,
     wafcert_chain_t *chain, const wafcert_sent_t *sent, int64_t now);
 static ngx_uint_t wafcert_chain_link(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
-static ngx_uint_t wafcert_chain_issued(const wafcert_x509_t *cert,
-    const wafcert_x509_t *issuer);
 static void wafcert_chain_roots(wafcert_chain_t *chain);
 static void wafcert_chain_warn(wafcert_chain_t *chain);
 static ngx_uint_t wafcert_chain_incomplete(const wafcert_chain_t *chain);
@@ -261,7 +259,7 @@ wafcert_chain_link(wafcert_validator_t *validator, wafcert_x509_t *cert,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 wafcert_chain_issued(const wafcert_x509_t *cert, const wafcert_x509_t *issuer)
 {
     return X509_NAME_cmp(X509_get_issuer_name(cert->x509),

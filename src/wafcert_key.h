@@ -14,6 +14,7 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include "wafcert_cert.h"
+#include "wafcert_der.h"
 
 
 /*
@@ -106,6 +107,20 @@ ngx_int_t wafcert_public_read(wafcert_public_t *public,
 ngx_uint_t wafcert_public_equal(const wafcert_public_t *one,
     const wafcert_public_t *two);
 
+/* An AlgorithmIdentifier, and the ECParameters in it, from their inside. */
+ngx_int_t wafcert_algo_read(wafcert_algo_t *algo, wafcert_der_t *der);
+ngx_int_t wafcert_curve_read(wafcert_algo_t *algo, wafcert_der_t *der);
+ngx_int_t wafcert_rsa_public_read(wafcert_public_t *public,
+    const ngx_str_t *der);
+ngx_uint_t wafcert_number_bits(const ngx_str_t *number);
+
+/*
+ * "whole" is uncompressed and known to be on the curve, so a point that has
+ * its coordinates needs no arithmetic.
+ */
+ngx_uint_t wafcert_point_equal(const ngx_str_t *whole,
+    const ngx_str_t *point);
+
 /* "RSA-2048": what cert_type says of it; at most 32 bytes. */
 size_t wafcert_public_type(const wafcert_public_t *public, char *buf);
 
@@ -119,6 +134,9 @@ ngx_int_t wafcert_private_read(wafcert_private_t *private,
 /* Whether the private half belongs to the public half. */
 ngx_int_t wafcert_private_check(wafcert_validator_t *validator,
     wafcert_private_t *private, wafcert_verdict_t *verdict);
+
+ngx_int_t wafcert_private_inconsistent(const wafcert_private_t *private,
+    const char *words, wafcert_verdict_t *verdict);
 
 void wafcert_private_free(wafcert_private_t *private);
 

@@ -38,8 +38,8 @@
 #define WAFCERT_PEM_PATH      256
 
 /* No one-byte INTEGER comes first, or none need. */
-#define WAFCERT_PEM_LONG      -1
-#define WAFCERT_PEM_ANY       -2
+#define WAFCERT_PEM_LONG      (-1)
+#define WAFCERT_PEM_ANY       (-2)
 
 /* BER's way to leave a length open. */
 #define WAFCERT_PEM_INDEFINITE  ((size_t) -1)
@@ -50,6 +50,10 @@
 #define wafcert_pem_is(p, last, s)                                            \
     ((size_t) ((last) - (p)) >= sizeof(s) - 1                                 \
      && memcmp(p, s, sizeof(s) - 1) == 0)
+
+#define wafcert_pem_space(c)                                                  \
+    (wafcert_pem_base64[c] >= WAFCERT_PEM_LF                                  \
+     && wafcert_pem_base64[c] <= WAFCERT_PEM_BLANK)
 
 
 /* The faults that have a reason for each member. */
@@ -128,7 +132,8 @@ static ngx_int_t wafcert_pem_begin_broken(wafcert_pem_reader_t *r,
     size_t before, size_t after);
 static ngx_int_t wafcert_pem_orphan_end(wafcert_pem_reader_t *r,
     const u_char *last);
-static size_t wafcert_pem_label_len(const u_char *p, const u_char *last);
+static size_t wafcert_pem_label_len(const u_char *p, const u_char *last,
+    ngx_uint_t hyphen);
 static void wafcert_pem_label_lookup(wafcert_pem_reader_t *r, const u_char *p,
     size_t len, ngx_uint_t prefix);
 static size_t wafcert_pem_dashes(const u_char *p, const u_char *last);
@@ -154,6 +159,8 @@ static void wafcert_pem_flush(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_end(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_end_line(wafcert_pem_reader_t *r,
     const u_char *p, size_t dashes);
+static ngx_int_t wafcert_pem_end_broken(wafcert_pem_reader_t *r,
+    size_t before, size_t after);
 static ngx_int_t wafcert_pem_end_label(wafcert_pem_reader_t *r,
     const wafcert_pem_label_t *label);
 static ngx_int_t wafcert_pem_end_missing(wafcert_pem_reader_t *r);
@@ -551,7 +558,7 @@ wafcert_pem_begin_line(wafcert_pem_reader_t *r, const u_char *p,
     const u_char  *name;
 
     name = p + 6;
-    len = wafcert_pem_label_len(name, r->last);
+    len = wafcert_pem_label_len(name, r->last, dashes >= WAFCERT_PEM_DASHES);
     after = wafcert_pem_dashes(name + len, r->last);
 
     wafcert_pem_label_lookup(r, name, len, after == 0);
@@ -628,10 +635,10 @@ wafcert_pem_orphan_end(wafcert_pem_reader_t *r, const u_char *last)
 }
 
 
-/* RFC 7468 allows a "-" in a label, which no label has ever used. */
+/* The label ends at dashes or at the line's end; one "-" may be in it. */
 
 static size_t
-wafcert_pem_label_len(const u_char *p, const u_char *last)
+wafcert_pem_label_len(const u_char *p, const u_char *last, ngx_uint_t hyphen)
 {
     size_t  len, n;
 
@@ -639,7 +646,13 @@ wafcert_pem_label_len(const u_char *p, const u_char *last)
 
     for (len = 0; len < n; len++) {
 
-        if (p[len] < ' ' || p[len] > '~' || p[len] == '\\' || p[len] == '-') {
+        if (p[len] < ' ' || p[len] > '~' || p[len] == '\\') {
+            break;
+        }
+
+        if (p[len] == '-'
+            && (!hyphen || len + 1 == n || p[len + 1] == '-'))
+        {
             break;
         }
     }
@@ -1205,7 +1218,7 @@ wafcert_pem_end_line(wafcert_pem_reader_t *r, const u_char *p, size_t dashes)
         p++;
     }
 
-    len = wafcert_pem_label_len(p, r->last);
+    len = wafcert_pem_label_len(p, r->last, 1);
     after = wafcert_pem_dashes(p + len, r->last);
 
     name = r->name;
@@ -1220,17 +1233,7 @@ wafcert_pem_end_line(wafcert_pem_reader_t *r, const u_char *p, size_t dashes)
     }
 
     if (dashes < WAFCERT_PEM_DASHES || after < WAFCERT_PEM_DASHES) {
-        return wafcert_pem_refuse(r, WAFCERT_PEM_UNTERMINATED,
-                                  "the END line %s with %lu dash%s, and five"
-                                  " belong there",
-                                  dashes < WAFCERT_PEM_DASHES ? "starts"
-                                                              : "ends",
-                                  (unsigned long)
-                                      (dashes < WAFCERT_PEM_DASHES ? dashes
-                                                                   : after),
-                                  (dashes < WAFCERT_PEM_DASHES ? dashes
-                                                               : after) == 1
-                                  ? "" : "es");
+        return wafcert_pem_end_broken(r, dashes, after);
     }
 
     if (r->p != r->line) {
@@ -1240,6 +1243,27 @@ wafcert_pem_end_line(wafcert_pem_reader_t *r, const u_char *p, size_t dashes)
     r->p = p + len + WAFCERT_PEM_DASHES;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_pem_end_broken(wafcert_pem_reader_t *r, size_t before, size_t after)
+{
+    size_t       n;
+    const char  *where;
+
+    where = "starts";
+    n = before;
+
+    if (before >= WAFCERT_PEM_DASHES) {
+        where = "ends";
+        n = after;
+    }
+
+    return wafcert_pem_refuse(r, WAFCERT_PEM_UNTERMINATED,
+                              "the END line %s with %lu dash%s, and five"
+                              " belong there", where, (unsigned long) n,
+                              n == 1 ? "" : "es");
 }
 
 
@@ -1846,9 +1870,10 @@ wafcert_pem_trim(wafcert_pem_reader_t *r)
         r->p += 3;
     }
 
+    r->line = r->p;
     wafcert_pem_skip(r);
 
-    while (r->last > r->p && isspace(r->last[-1])) {
+    while (r->last > r->p && wafcert_pem_space(r->last[-1])) {
         r->last--;
     }
 }
@@ -1898,8 +1923,8 @@ wafcert_pem_armour(wafcert_pem_reader_t *r)
                                   " went through a word processor");
     }
 
-    wafcert_pem_label_lookup(r, p + 6, wafcert_pem_label_len(p + 6, r->last),
-                             1);
+    wafcert_pem_label_lookup(r, p + 6,
+                             wafcert_pem_label_len(p + 6, r->last, 0), 1);
 
     if (wafcert_pem_is(p, r->last, "BEGIN ") && r->label) {
         return wafcert_pem_refuse(r, WAFCERT_PEM_NONE,
@@ -2034,7 +2059,7 @@ wafcert_pem_hex(wafcert_pem_reader_t *r, u_char *dst)
         } else if (c >= 'a' && c <= 'f') {
             c = c - 'a' + 10;
 
-        } else if (*p == ':' || isspace(*p)) {
+        } else if (*p == ':' || wafcert_pem_space(*p)) {
             continue;
 
         } else {

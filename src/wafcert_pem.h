@@ -67,8 +67,10 @@ typedef struct {
 /*
  * Reads every block of a text in any of the spellings of RFC 7468 and of
  * api.md, "Request": LF, CRLF, CR, blanks or nothing between base64 groups,
- * a two-character "\n", a UTF-8 BOM, text around the blocks.  DER is not
- * looked into, except to tell what was sent where there is no block at all.
+ * a two-character "\n", a UTF-8 BOM, text around the blocks.  Of the blocks
+ * that the member is for, DER is checked to be one SEQUENCE of the right
+ * length.  The "der" of WAFCERT_PEM_OTHER, and of a key that Proc-Type says
+ * is encrypted, is empty: those bodies are skipped.
  *
  * NGX_OK: "pem" must be freed.  NGX_DECLINED: "verdict" has one of the
  * content_ or key_ reasons and nothing is to be freed.  NGX_ERROR: no memory.
