@@ -377,16 +377,17 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->shm_zone == NULL) {
-
-        /* "if" and "limit_except" have the handler of what they are in */
-
-        if (clcf->handler != ngx_http_wafcert_api_handler) {
-            return NGX_CONF_OK;
-        }
-
+    if (clcf->noname && conf->shm_zone == NULL) {
         conf->shm_zone = prev->shm_zone;
         conf->write = prev->write;
+    }
+
+    if (conf->shm_zone == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_wafcert_api_handler;
     }
 
     if (conf->auth == NGX_HTTP_WAFCERT_AUTH_UNSET) {

@@ -22,6 +22,15 @@
     (WAFCERT_X509_NAME_FLAGS | ASN1_STRFLGS_DUMP_ALL)
 
 
+/*
+ * OpenSSL takes 1 ms for about 500 attributes of a name, and for 2000
+ * extensions; a body of 128 kB has room for many more.
+ */
+#define WAFCERT_X509_NAME_MAX   4096
+#define WAFCERT_X509_EXTS_MAX   64
+#define WAFCERT_X509_ANY_SIZE   ((size_t) -1)
+
+
 static wafcert_x509_t *wafcert_x509_lookup(wafcert_validator_t *validator,
     const u_char *sha256);
 static void wafcert_x509_keep(wafcert_validator_t *validator,
@@ -30,6 +39,7 @@ static void wafcert_x509_free(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_parse(wafcert_validator_t *validator,
     wafcert_x509_t *cert, const char **fault);
 static ngx_int_t wafcert_x509_walk(wafcert_x509_t *cert, const char **fault);
+static ngx_uint_t wafcert_x509_extensions_many(wafcert_der_t *tbs);
 static ngx_int_t wafcert_x509_plain_spki(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_malformed(const ngx_str_t *der,
     ngx_uint_t block, const char *words, wafcert_verdict_t *verdict);
@@ -285,14 +295,21 @@ wafcert_x509_walk(wafcert_x509_t *cert, const char **fault)
 
     static const struct {
         ngx_uint_t   tag;
+        size_t       max;
         const char  *fault;
     } fields[] = {
-        { WAFCERT_DER_INTEGER, "has no serial number where one is due" },
-        { WAFCERT_DER_SEQUENCE, "has no algorithm where one is due" },
-        { WAFCERT_DER_SEQUENCE, "has no issuer where one is due" },
-        { WAFCERT_DER_SEQUENCE, "has no dates where they are due" },
-        { WAFCERT_DER_SEQUENCE, "has no subject where one is due" },
-        { WAFCERT_DER_SEQUENCE, "has no public key where one is due" }
+        { WAFCERT_DER_INTEGER, WAFCERT_X509_ANY_SIZE,
+          "has no serial number where one is due" },
+        { WAFCERT_DER_SEQUENCE, WAFCERT_X509_ANY_SIZE,
+          "has no algorithm where one is due" },
+        { WAFCERT_DER_SEQUENCE, WAFCERT_X509_NAME_MAX,
+          "has no issuer where one is due" },
+        { WAFCERT_DER_SEQUENCE, WAFCERT_X509_ANY_SIZE,
+          "has no dates where they are due" },
+        { WAFCERT_DER_SEQUENCE, WAFCERT_X509_NAME_MAX,
+          "has no subject where one is due" },
+        { WAFCERT_DER_SEQUENCE, WAFCERT_X509_ANY_SIZE,
+          "has no public key where one is due" }
     };
 
     wafcert_der_init(&der, &cert->der);
@@ -315,10 +332,20 @@ wafcert_x509_walk(wafcert_x509_t *cert, const char **fault)
             *fault = fields[i].fault;
             return NGX_DECLINED;
         }
+
+        if (tlv.body.len > fields[i].max) {
+            *fault = "has a name that is longer than any name needs to be";
+            return NGX_DECLINED;
+        }
     }
 
     spki.data = tlv.start;
     spki.len = tbs.p - tlv.start;
+
+    if (wafcert_x509_extensions_many(&tbs)) {
+        *fault = "has more extensions than any certificate needs";
+        return NGX_DECLINED;
+    }
 
     if (wafcert_public_read(&cert->public, &spki) != NGX_OK) {
         *fault = "has a public key that cannot be read";
@@ -326,6 +353,39 @@ wafcert_x509_walk(wafcert_x509_t *cert, const char **fault)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+wafcert_x509_extensions_many(wafcert_der_t *tbs)
+{
+    ngx_uint_t     n;
+    wafcert_der_t  tagged, extensions;
+    wafcert_tlv_t  tlv;
+
+    while (wafcert_der_enter(tbs, WAFCERT_DER_CONSTRUCTED(3), &tagged)
+           != NGX_OK)
+    {
+        /* the unique identifiers of version 2 */
+
+        if (wafcert_der_next(tbs, &tlv) != NGX_OK) {
+            return 0;
+        }
+    }
+
+    if (wafcert_der_enter(&tagged, WAFCERT_DER_SEQUENCE, &extensions)
+        != NGX_OK)
+    {
+        return 0;
+    }
+
+    for (n = 0; wafcert_der_next(&extensions, &tlv) == NGX_OK; n++) {
+        if (n == WAFCERT_X509_EXTS_MAX) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

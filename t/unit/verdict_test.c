@@ -205,6 +205,47 @@ test_refuse_cut(void **state)
 }
 
 
+/* REASONS.md has the row of each reason and warning; run from the root. */
+
+static void
+test_documented(void **state)
+{
+    int                      i;
+    char                     text[65536], row[256];
+    FILE                    *f;
+    size_t                   n;
+    const wafcert_reason_t  *reason;
+
+    f = fopen("REASONS.md", "r");
+    assert_non_null(f);
+
+    n = fread(text, 1, sizeof(text) - 1, f);
+    text[n] = '\0';
+    fclose(f);
+
+    for (i = WAFCERT_OK + 1; i < WAFCERT_REASONS; i++) {
+        reason = wafcert_reason(i);
+
+        (void) snprintf(row, sizeof(row), "| `%s` | %lu | %s %s |",
+                        reason->slug, (unsigned long) reason->status,
+                        reason->error_code, reason->error_msg);
+
+        if (strstr(text, row) == NULL) {
+            fail_msg("REASONS.md lacks: %s", row);
+        }
+    }
+
+    for (i = 0; i < WAFCERT_WARNINGS; i++) {
+        (void) snprintf(row, sizeof(row), "| `%s` |",
+                        wafcert_warning_slug(i));
+
+        if (strstr(text, row) == NULL) {
+            fail_msg("REASONS.md lacks: %s", row);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -214,7 +255,8 @@ main(void)
         cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_refuse),
-        cmocka_unit_test(test_refuse_cut)
+        cmocka_unit_test(test_refuse_cut),
+        cmocka_unit_test(test_documented)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
