@@ -7,11 +7,21 @@
 #include "ngx_wafcert_blob.h"
 
 
-#define NGX_WAFCERT_CHUNK_MIN    64
-#define NGX_WAFCERT_CHUNK_SPARE  48     /* less is not worth a chunk */
+/*
+ * The slab aligns a chunk to its size, so the address of the smallest leaves
+ * five bits for the size of this one, which is a power of two.
+ */
+
+#define NGX_WAFCERT_CHUNK_MIN    32
+#define NGX_WAFCERT_CHUNK_SPARE  32     /* less is not worth a chunk */
+
+#define ngx_wafcert_chunk_next(blob)                                          \
+    ((ngx_wafcert_blob_t *) ((blob)->link & ~(uintptr_t) 31))
+
+#define ngx_wafcert_chunk_size(blob)  ((size_t) 1 << ((blob)->link & 31))
 
 
-static size_t ngx_wafcert_chunk_size(size_t contiguous, size_t need);
+static ngx_uint_t ngx_wafcert_chunk_shift(size_t contiguous, size_t need);
 static void *ngx_wafcert_cursor_run(ngx_wafcert_cursor_t *cursor,
     size_t *len);
 
@@ -20,15 +30,17 @@ void *
 ngx_wafcert_blob_alloc_locked(ngx_slab_pool_t *shpool, size_t contiguous,
     size_t size)
 {
-    size_t                chunk;
-    ngx_wafcert_blob_t   *blob, *b, **last;
+    size_t               chunk;
+    ngx_uint_t           shift;
+    ngx_wafcert_blob_t  *blob, *last, *b;
 
     blob = NULL;
-    last = &blob;
+    last = NULL;
 
     for ( ;; ) {
 
-        chunk = ngx_wafcert_chunk_size(contiguous, size);
+        shift = ngx_wafcert_chunk_shift(contiguous, size);
+        chunk = (size_t) 1 << shift;
 
         b = ngx_slab_alloc_locked(shpool, chunk);
         if (b == NULL) {
@@ -36,26 +48,31 @@ ngx_wafcert_blob_alloc_locked(ngx_slab_pool_t *shpool, size_t contiguous,
             return NULL;
         }
 
-        b->next = NULL;
-        b->size = chunk;
+        b->link = shift;
 
-        *last = b;
-        last = &b->next;
+        if (last) {
+            last->link |= (uintptr_t) b;
+
+        } else {
+            blob = b;
+        }
 
         if (size <= chunk) {
             return blob;
         }
 
+        last = b;
         size = size - chunk + sizeof(ngx_wafcert_blob_t);
         contiguous = 0;
     }
 }
 
 
-static size_t
-ngx_wafcert_chunk_size(size_t contiguous, size_t need)
+static ngx_uint_t
+ngx_wafcert_chunk_shift(size_t contiguous, size_t need)
 {
-    size_t  size;
+    size_t      size;
+    ngx_uint_t  shift;
 
     size = NGX_WAFCERT_CHUNK_MIN;
 
@@ -63,13 +80,15 @@ ngx_wafcert_chunk_size(size_t contiguous, size_t need)
         size *= 2;
     }
 
-    while (size - ngx_min(size, need) > NGX_WAFCERT_CHUNK_SPARE
+    while (size > need + NGX_WAFCERT_CHUNK_SPARE
            && size / 2 >= ngx_max(contiguous, NGX_WAFCERT_CHUNK_MIN))
     {
         size /= 2;
     }
 
-    return size;
+    for (shift = 0; (size_t) 1 << shift < size; shift++) { /* void */ }
+
+    return shift;
 }
 
 
@@ -79,9 +98,9 @@ ngx_wafcert_blob_free_locked(ngx_slab_pool_t *shpool, void *blob)
     ngx_wafcert_blob_t  *b, *next;
 
     for (b = blob; b; b = next) {
-        next = b->next;
+        next = ngx_wafcert_chunk_next(b);
 
-        ngx_explicit_memzero(b, b->size);
+        ngx_explicit_memzero(b, ngx_wafcert_chunk_size(b));
         ngx_slab_free_locked(shpool, b);
     }
 }
@@ -126,6 +145,38 @@ ngx_wafcert_take(ngx_wafcert_cursor_t *cursor, u_char *dst, size_t len)
 }
 
 
+void
+ngx_wafcert_skip(ngx_wafcert_cursor_t *cursor, size_t len)
+{
+    size_t  n;
+
+    for ( /* void */ ; len; len -= n) {
+        n = len;
+        (void) ngx_wafcert_cursor_run(cursor, &n);
+    }
+}
+
+
+ngx_uint_t
+ngx_wafcert_equal(ngx_wafcert_cursor_t *cursor, const void *data, size_t len)
+{
+    size_t         n;
+    u_char        *p;
+    const u_char  *src;
+
+    for (src = data; len; src += n, len -= n) {
+        n = len;
+        p = ngx_wafcert_cursor_run(cursor, &n);
+
+        if (ngx_memcmp(p, src, n) != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* the next bytes that lie in one piece, at most "len" of them */
 
 static void *
@@ -133,12 +184,12 @@ ngx_wafcert_cursor_run(ngx_wafcert_cursor_t *cursor, size_t *len)
 {
     u_char  *p, *end;
 
-    end = (u_char *) cursor->chunk + cursor->chunk->size;
+    end = (u_char *) cursor->chunk + ngx_wafcert_chunk_size(cursor->chunk);
 
     if (cursor->pos == end) {
-        cursor->chunk = cursor->chunk->next;
+        cursor->chunk = ngx_wafcert_chunk_next(cursor->chunk);
         cursor->pos = (u_char *) cursor->chunk + sizeof(ngx_wafcert_blob_t);
-        end = (u_char *) cursor->chunk + cursor->chunk->size;
+        end = (u_char *) cursor->chunk + ngx_wafcert_chunk_size(cursor->chunk);
     }
 
     p = cursor->pos;

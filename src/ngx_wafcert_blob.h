@@ -24,12 +24,9 @@
  * first chunk, where "contiguous" bytes of it are promised in one piece.
  */
 
-typedef struct ngx_wafcert_blob_s  ngx_wafcert_blob_t;
-
-struct ngx_wafcert_blob_s {
-    ngx_wafcert_blob_t  *next;
-    size_t               size;          /* of this chunk, header included */
-};
+typedef struct {
+    uintptr_t            link;          /* the next chunk | log2(size) */
+} ngx_wafcert_blob_t;
 
 
 /* A place in a blob, for writing and reading it from front to back. */
@@ -56,6 +53,9 @@ void ngx_wafcert_cursor(ngx_wafcert_cursor_t *cursor, void *blob,
 void ngx_wafcert_put(ngx_wafcert_cursor_t *cursor, const void *data,
     size_t len);
 u_char *ngx_wafcert_take(ngx_wafcert_cursor_t *cursor, u_char *dst,
+    size_t len);
+void ngx_wafcert_skip(ngx_wafcert_cursor_t *cursor, size_t len);
+ngx_uint_t ngx_wafcert_equal(ngx_wafcert_cursor_t *cursor, const void *data,
     size_t len);
 
 

@@ -12,7 +12,12 @@ static u_char *ngx_wafcert_take_str(ngx_wafcert_cursor_t *cursor,
     ngx_str_t *s, u_char *p, size_t len);
 static void ngx_wafcert_put_str(ngx_wafcert_cursor_t *cursor,
     const ngx_str_t *s);
+static u_char *ngx_wafcert_take_serial(ngx_wafcert_cursor_t *cursor,
+    ngx_str_t *s, u_char *p, ngx_wafcert_node_t *n);
+static void ngx_wafcert_put_serial(ngx_wafcert_cursor_t *cursor,
+    const ngx_str_t *s, ngx_wafcert_node_t *n);
 static size_t ngx_wafcert_node_name_offset(ngx_uint_t nissuers);
+static ngx_uint_t ngx_wafcert_node_issued(const wafcert_facts_t *facts);
 static void ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     ngx_wafcert_change_t *change);
 static ngx_wafcert_issuer_t *ngx_wafcert_issuer_add_locked(
@@ -54,8 +59,8 @@ ngx_wafcert_node_size(ngx_wafcert_node_t *n, ngx_uint_t key)
     ngx_uint_t             i;
     ngx_wafcert_issuer_t  *issuer;
 
-    size = n->name_len + n->cert_type_len + n->serial_len + n->subject_len
-           + n->issuer_len + n->hosts_len + n->der_len
+    size = n->name_len + n->cert_type_len + 1 + 2 * n->serial_len
+           + n->subject_len + n->issuer_len + n->hosts_len + n->der_len
            + (key ? n->key_len : 0);
 
     for (i = 0; i < n->nissuers; i++) {
@@ -78,6 +83,27 @@ ngx_wafcert_take_str(ngx_wafcert_cursor_t *cursor, ngx_str_t *s, u_char *p,
 }
 
 
+/* hex digits, which are made in place of the bytes */
+
+static u_char *
+ngx_wafcert_take_serial(ngx_wafcert_cursor_t *cursor, ngx_str_t *s, u_char *p,
+    ngx_wafcert_node_t *n)
+{
+    s->data = p;
+
+    if (n->serial_sign) {
+        *p++ = n->serial_sign;
+    }
+
+    (void) ngx_wafcert_take(cursor, p + n->serial_len, n->serial_len);
+    p = ngx_hex_dump(p, p + n->serial_len, n->serial_len);
+
+    s->len = p - s->data;
+
+    return p;
+}
+
+
 void
 ngx_wafcert_node_copy_locked(ngx_wafcert_copy_t *copy, u_char *p,
     ngx_wafcert_node_t *n, ngx_uint_t key)
@@ -93,8 +119,7 @@ ngx_wafcert_node_copy_locked(ngx_wafcert_copy_t *copy, u_char *p,
 
     p = ngx_wafcert_node_copy_item_locked(copy, p, n, &cursor);
 
-    p = ngx_wafcert_take_str(&cursor, &facts->serial_number, p,
-                             n->serial_len);
+    p = ngx_wafcert_take_serial(&cursor, &facts->serial_number, p, n);
     p = ngx_wafcert_take_str(&cursor, &link->subject, p, n->subject_len);
     p = ngx_wafcert_take_str(&cursor, &link->issuer, p, n->issuer_len);
     p = ngx_wafcert_take_str(&cursor, &facts->hosts, p, n->hosts_len);
@@ -123,7 +148,7 @@ ngx_wafcert_node_copy_locked(ngx_wafcert_copy_t *copy, u_char *p,
         ngx_memcpy(link->sha256, issuer->sha256, WAFCERT_SHA256_LEN);
     }
 
-    if (n->nissuers && n->issuer_len == 0) {
+    if (n->issued) {
         facts->chain[0].issuer = facts->chain[1].subject;
     }
 }
@@ -154,7 +179,6 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     facts->nchain = 1;
 
     leaf->not_after = n->not_after;
-    ngx_memcpy(leaf->sha256, n->sha256, WAFCERT_SHA256_LEN);
 
     ngx_str_null(&copy->key.der);
 
@@ -168,13 +192,14 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
 
 
 ngx_uint_t
-ngx_wafcert_node_same_chain(ngx_wafcert_node_t *n, const wafcert_facts_t *facts)
+ngx_wafcert_node_same_chain_locked(ngx_wafcert_node_t *n,
+    const wafcert_facts_t *facts)
 {
-    ngx_uint_t  i;
+    ngx_uint_t             i;
+    ngx_wafcert_cursor_t   cursor;
 
     if (n->nissuers + 1u != facts->nchain
-        || ngx_memcmp(n->sha256, facts->chain[0].sha256, WAFCERT_SHA256_LEN)
-           != 0)
+        || n->der_len != facts->chain[0].der.len)
     {
         return 0;
     }
@@ -188,7 +213,13 @@ ngx_wafcert_node_same_chain(ngx_wafcert_node_t *n, const wafcert_facts_t *facts)
         }
     }
 
-    return 1;
+    ngx_wafcert_cursor(&cursor, n, ngx_wafcert_node_name_offset(n->nissuers));
+
+    ngx_wafcert_skip(&cursor, n->name_len + n->cert_type_len + n->serial_len
+                              + n->subject_len + n->issuer_len
+                              + n->hosts_len);
+
+    return ngx_wafcert_equal(&cursor, facts->chain[0].der.data, n->der_len);
 }
 
 
@@ -209,9 +240,13 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     contiguous = ngx_wafcert_node_name_offset(facts->nchain - 1)
                  + change->name.len;
 
-    size = contiguous + facts->serial_number.len + facts->cert_type.len
-           + leaf->subject.len + leaf->issuer.len + facts->hosts.len
-           + leaf->der.len + change->key->der.len;
+    size = contiguous + facts->serial_number.len / 2 + facts->cert_type.len
+           + leaf->subject.len + facts->hosts.len + leaf->der.len
+           + change->key->der.len;
+
+    if (!ngx_wafcert_node_issued(facts)) {
+        size += leaf->issuer.len;
+    }
 
     n = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
     if (n == NULL) {
@@ -243,6 +278,22 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
 }
 
 
+/* then its issuer's name need not be stored twice */
+
+static ngx_uint_t
+ngx_wafcert_node_issued(const wafcert_facts_t *facts)
+{
+    const ngx_str_t  *issuer, *subject;
+
+    issuer = &facts->chain[0].issuer;
+    subject = &facts->chain[1].subject;
+
+    return facts->nchain > 1
+           && issuer->len == subject->len
+           && ngx_memcmp(issuer->data, subject->data, issuer->len) == 0;
+}
+
+
 static void
 ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     ngx_wafcert_change_t *change)
@@ -258,15 +309,12 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     leaf = facts->chain;
     issuer = leaf->issuer;
 
-    if (facts->nchain > 1 && issuer.len == facts->chain[1].subject.len
-        && ngx_memcmp(issuer.data, facts->chain[1].subject.data, issuer.len)
-           == 0)
-    {
+    if (ngx_wafcert_node_issued(facts)) {
+        n->issued = 1;
         issuer.len = 0;
     }
 
     ngx_memcpy(n->id, change->id, NGX_WAFCERT_ID_LEN);
-    ngx_memcpy(n->sha256, leaf->sha256, WAFCERT_SHA256_LEN);
 
     n->timestamp = change->timestamp;
     n->not_before = facts->not_before;
@@ -274,7 +322,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->revision = change->revision + 1;
     n->warnings = facts->warnings;
     n->name_len = change->name.len;
-    n->serial_len = facts->serial_number.len;
+    n->serial_len = facts->serial_number.len / 2;
     n->cert_type_len = facts->cert_type.len;
     n->subject_len = leaf->subject.len;
     n->issuer_len = issuer.len;
@@ -287,7 +335,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
 
     ngx_wafcert_put_str(&cursor, &change->name);
     ngx_wafcert_put_str(&cursor, &facts->cert_type);
-    ngx_wafcert_put_str(&cursor, &facts->serial_number);
+    ngx_wafcert_put_serial(&cursor, &facts->serial_number, n);
     ngx_wafcert_put_str(&cursor, &leaf->subject);
     ngx_wafcert_put_str(&cursor, &issuer);
     ngx_wafcert_put_str(&cursor, &facts->hosts);
@@ -300,6 +348,26 @@ static void
 ngx_wafcert_put_str(ngx_wafcert_cursor_t *cursor, const ngx_str_t *s)
 {
     ngx_wafcert_put(cursor, s->data, s->len);
+}
+
+
+static void
+ngx_wafcert_put_serial(ngx_wafcert_cursor_t *cursor, const ngx_str_t *s,
+    ngx_wafcert_node_t *n)
+{
+    u_char  *p, *last, byte;
+
+    p = s->data;
+    last = p + s->len;
+
+    if (p < last && *p == '-') {
+        n->serial_sign = *p++;
+    }
+
+    for ( /* void */ ; last - p >= 2; p += 2) {
+        byte = (u_char) ngx_hextoi(p, 2);
+        ngx_wafcert_put(cursor, &byte, 1);
+    }
 }
 
 

@@ -59,16 +59,17 @@ typedef struct {
     uint32_t                 key_len;
     uint32_t                 hosts_len;
     uint32_t                 subject_len;
-    uint32_t                 issuer_len;    /* 0: as chain[1]'s subject */
+    uint32_t                 issuer_len;
+    uint32_t                 serial_len;    /* bytes, not hex digits */
     uint16_t                 name_len;
-    uint16_t                 serial_len;
     uint16_t                 busy;          /* number of its slot, from 1 */
+    u_char                   serial_sign;   /* '-', or 0 */
     u_char                   cert_type_len;
     u_char                   key_type;
     u_char                   nissuers;
+    u_char                   issued;        /* issuer: chain[1]'s subject */
     u_char                   state;
     u_char                   id[NGX_WAFCERT_ID_LEN];
-    u_char                   sha256[WAFCERT_SHA256_LEN];
 
     /*
      * Issuers and name are in the same chunk; then come type, serial number,
@@ -93,7 +94,7 @@ ngx_uint_t ngx_wafcert_node_same_name(ngx_wafcert_node_t *a,
     ngx_wafcert_node_t *b);
 
 /* The same leaf and issuers, so the same key: a leaf has but one. */
-ngx_uint_t ngx_wafcert_node_same_chain(ngx_wafcert_node_t *n,
+ngx_uint_t ngx_wafcert_node_same_chain_locked(ngx_wafcert_node_t *n,
     const wafcert_facts_t *facts);
 
 /*
@@ -103,7 +104,10 @@ ngx_uint_t ngx_wafcert_node_same_chain(ngx_wafcert_node_t *n,
 u_char *ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     ngx_wafcert_node_t *n, ngx_wafcert_cursor_t *cursor);
 
-/* Copies all of it, which takes ngx_wafcert_node_size() bytes. */
+/*
+ * Copies all of it, which takes ngx_wafcert_node_size() bytes, but for the
+ * leaf's SHA-256: that is not stored, and not to be computed under the lock.
+ */
 size_t ngx_wafcert_node_size(ngx_wafcert_node_t *n, ngx_uint_t key);
 void ngx_wafcert_node_copy_locked(ngx_wafcert_copy_t *copy, u_char *p,
     ngx_wafcert_node_t *n, ngx_uint_t key);
