@@ -294,17 +294,13 @@ ngx_wafcert_resume_locked(ngx_wafcert_sh_t *sh,
 static ngx_uint_t
 ngx_wafcert_match(ngx_wafcert_node_t *n, ngx_wafcert_scan_t *scan)
 {
-    u_char           *p, *last;
-    wafcert_facts_t   facts;
+    u_char  *p, *last;
 
-    if (scan->exp_status != -1) {
-        facts.chain[0].not_after = n->not_after;
-
-        if (wafcert_exp_status(&facts, scan->now)
-            != (ngx_uint_t) scan->exp_status)
-        {
-            return 0;
-        }
+    if (scan->exp_status != -1
+        && wafcert_exp_status(n->not_after, scan->now)
+           != (ngx_uint_t) scan->exp_status)
+    {
+        return 0;
     }
 
     if (scan->name.len == 0) {

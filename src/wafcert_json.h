@@ -64,7 +64,7 @@ typedef struct {
 #define WAFCERT_JSON_HOST     0x10        /* list item: "bind_host" */
 
 /* 0 valid, 1 expired, 2 expires within 30 days of "now" (ms since 1970). */
-ngx_uint_t wafcert_exp_status(const wafcert_facts_t *facts, int64_t now);
+ngx_uint_t wafcert_exp_status(int64_t not_after, int64_t now);
 
 /*
  * Writers of an answer.  Each returns the number of bytes, and writes them

@@ -71,12 +71,8 @@ static const u_char  wafcert_json_digits[] = "0123456789abcdef";
 
 
 ngx_uint_t
-wafcert_exp_status(const wafcert_facts_t *facts, int64_t now)
+wafcert_exp_status(int64_t not_after, int64_t now)
 {
-    int64_t  not_after;
-
-    not_after = facts->chain[0].not_after;
-
     if (not_after < now) {
         return 1;
     }
@@ -255,8 +251,11 @@ static void
 wafcert_json_put_status(wafcert_json_out_t *out, const wafcert_facts_t *facts,
     int64_t now)
 {
-    wafcert_json_integer(out, "exp_status",
-                         (int64_t) wafcert_exp_status(facts, now));
+    ngx_uint_t  status;
+
+    status = wafcert_exp_status(facts->chain[0].not_after, now);
+
+    wafcert_json_integer(out, "exp_status", status);
 }
 
 

@@ -41,8 +41,14 @@ apt_install() {
 }
 
 
-# need <package>...: installs those that are missing
+# need <package>...: installs those that are missing; where there is no
+# Debian, says what is needed and hopes for the best
 need() {
+    if ! command -v dpkg-query >/dev/null; then
+        say "needed, as Debian names it: $*"
+        return
+    fi
+
     missing=
     for package in "$@"; do
         status=$(dpkg-query -W -f='${db:Status-Status}' "$package" \
@@ -52,8 +58,7 @@ need() {
 
     [ -n "$missing" ] || return 0
 
-    can_apt || die "there is no apt-get, or neither root nor sudo;" \
-                   "please install, as Debian names it:$missing"
+    can_apt || die "neither root nor sudo; please install:$missing"
 
     say "installing$missing"
     # shellcheck disable=SC2086

@@ -165,14 +165,6 @@
     "7/1Ocj9deGjZMbD+Ta53DeeqBAg2MDc4f5noWgICCAA=" s
 
 
-#define PKCS8_HEX                                                             \
-    "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b02"        \
-    "010104205fba1c889c64e9566d6eb8897fa94820bb5a6e4fa99bce325dcdc15b"        \
-    "7ec20251a14403420004922b29ba9a09018edfc93f5ff093160c7aea020bb77d"        \
-    "38ad8d3e084a17e408868d97e8feb2d3160d367c4696443a3c786299540246cb"        \
-    "29dbc137ec822b9cc1e0"
-
-
 #define BEGIN(label)  "-----BEGIN " label "-----"
 #define END(label)    "-----END " label "-----"
 
@@ -198,10 +190,6 @@
 
 #define BROKEN(s)     BEGIN("CERTIFICATE") "\n" HEAD s "\n" END("CERTIFICATE")
 #define KEYBROKEN(s)  BEGIN("PRIVATE KEY") "\n" s "\n" END("PRIVATE KEY")
-
-/* A SEQUENCE of 18 bytes. */
-
-#define SMALL         "MBACAQECAQICAQMCAQQEAgAA"
 
 #define FOUR(s)       s s s s
 #define SIXTEEN(s)    FOUR(FOUR(s))
@@ -296,10 +284,6 @@ static const good_case_t  good_cases[] = {
 
     { PEM("X509 CERTIFICATE", CERT_B64, "\n"), CONTENT, 1,
       { WAFCERT_PEM_CERTIFICATE }, 0 },
-    { PEM("TRUSTED CERTIFICATE", TRUSTED_B64, "\n"), CONTENT, 1,
-      { WAFCERT_PEM_CERTIFICATE }, 0 },
-    { PEM("CERTIFICATE ", CERT_B64, "\n"), CONTENT, 1,
-      { WAFCERT_PEM_CERTIFICATE }, 0 },
     { "-" CERT("\n"), CONTENT, 1, { WAFCERT_PEM_CERTIFICATE }, 0 },
 
     /* types that others judge */
@@ -326,8 +310,6 @@ static const good_case_t  good_cases[] = {
       END("PGP PRIVATE KEY BLOCK"), KEY, 1, { WAFCERT_PEM_OTHER }, 0 },
     { BEGIN("CERTIFCATE") "\nAAAA\n" END("CERTIFCATE"), CONTENT, 1,
       { WAFCERT_PEM_OTHER }, 0 },
-    { BEGIN("X-Y Z") "\nAAAA\n" END("X-Y Z") "\n" CERT("\n"), CONTENT, 2,
-      { WAFCERT_PEM_OTHER, WAFCERT_PEM_CERTIFICATE }, 0 },
     { BEGIN("") "\nAAAA\n" END(""), CONTENT, 1, { WAFCERT_PEM_OTHER }, 0 },
 
     /* RFC 1421 headers */
@@ -337,11 +319,6 @@ static const good_case_t  good_cases[] = {
     { BEGIN("RSA PRIVATE KEY") " Proc-Type: 4,ENCRYPTED DEK-Info:"
       " AES-128-CBC,207EA89D2B20EED0A4613697B8176391 " RSAENC_B64(" ")
       END("RSA PRIVATE KEY"), KEY, 1, { WAFCERT_PEM_ENCRYPTED }, 1 },
-    { BEGIN("CERTIFICATE") "\nX-Comment: first\n and its second line\r\n"
-      "X-Other: b\n\n" CERT_B64("\n") END("CERTIFICATE"), CONTENT, 1,
-      { WAFCERT_PEM_CERTIFICATE }, 0 },
-    { BEGIN("CERTIFICATE") "\\nX-Comment: first\\n\\n" CERT_B64("\\n")
-      END("CERTIFICATE"), CONTENT, 1, { WAFCERT_PEM_CERTIFICATE }, 1 },
 
     /* columns: 76 is MIME's, and no multiple of four is harmless */
 
@@ -357,11 +334,6 @@ static const good_case_t  good_cases[] = {
     { BEGIN("PRIVATE KEY") "\nMAME\\/\\/8=\n" END("PRIVATE KEY"), KEY, 1,
       { WAFCERT_PEM_PKCS8 }, 1 },
     { BEGIN("PRIVATE KEY") "\nMAIFAP=\n=\n" END("PRIVATE KEY"), KEY, 1,
-      { WAFCERT_PEM_PKCS8 }, 0 },
-
-    /* BER of indefinite length is OpenSSL's to judge */
-
-    { BEGIN("PRIVATE KEY") "\nMIACAQAAAA==\n" END("PRIVATE KEY"), KEY, 1,
       { WAFCERT_PEM_PKCS8 }, 0 }
 };
 
@@ -415,13 +387,13 @@ static const broken_case_t  broken_cases[] = {
     /* DER without armour */
 
     { CONTENT, CERT_B64("\n"), WAFCERT_CONTENT_IS_DER,
-      "content is a certificate in DER, sent as base64" },
+      "content is a certificate, sent as base64 of its DER without BEGIN" },
     { CONTENT, CERT_B64(""), WAFCERT_CONTENT_IS_DER, "a certificate" },
     { CONTENT, CERT_B64("\\n"), WAFCERT_CONTENT_IS_DER, "a certificate" },
     { CONTENT, V1_B64("\n"), WAFCERT_CONTENT_IS_DER, "a certificate" },
-    { CONTENT, HEAD, WAFCERT_CONTENT_IS_DER, "cut short (96 of 384 bytes)" },
-    { CONTENT, SMALL, WAFCERT_CONTENT_IS_DER,
-      "content is something in DER" },
+    { CONTENT, HEAD, WAFCERT_CONTENT_IS_DER, "content is something, sent" },
+    { KEY, HEAD, WAFCERT_KEY_IS_DER, "key is something, sent" },
+    { KEY, "M", WAFCERT_KEY_NO_PEM, "no BEGIN PRIVATE KEY line" },
     { CONTENT, CRL_B64("\n"), WAFCERT_CONTENT_IS_DER, "revocation list" },
     { CONTENT, PKCS12_B64("\n"), WAFCERT_CONTENT_IS_PKCS12,
       "content is a PKCS#12 file, sent as base64" },
@@ -435,16 +407,13 @@ static const broken_case_t  broken_cases[] = {
     { CONTENT, PKCS8_B64("\n"), WAFCERT_CONTENT_IS_KEY, "PKCS#8" },
     { CONTENT, RSA_B64("\n"), WAFCERT_CONTENT_IS_KEY, "RSA private" },
     { CONTENT, PUBLIC_B64("\n"), WAFCERT_CONTENT_IS_KEY, "public" },
-    { KEY, CERT_B64("\n"), WAFCERT_KEY_IS_CERTIFICATE, "a certificate in DER" },
-    { KEY, PKCS8_B64("\n"), WAFCERT_KEY_IS_DER, "a PKCS#8 private key in DER" },
-    { KEY, SEC1_B64(" "), WAFCERT_KEY_IS_DER, "an EC private key in DER" },
-    { KEY, RSA_B64(""), WAFCERT_KEY_IS_DER, "an RSA private key in DER" },
+    { KEY, CERT_B64("\n"), WAFCERT_KEY_IS_CERTIFICATE, "a certificate" },
+    { KEY, PKCS8_B64("\n"), WAFCERT_KEY_IS_DER, "a PKCS#8 private key" },
+    { KEY, SEC1_B64(" "), WAFCERT_KEY_IS_DER, "EC private key" },
+    { KEY, RSA_B64(""), WAFCERT_KEY_IS_DER, "RSA private key" },
     { KEY, PUBLIC_B64("\n"), WAFCERT_KEY_IS_PUBLIC, "a public key" },
-    { KEY, RSAPUB_B64("\n"), WAFCERT_KEY_IS_PUBLIC, "a public key" },
-    { KEY, ENC_B64("\n"), WAFCERT_KEY_ENCRYPTED, "an encrypted private key" },
-    { KEY, PKCS8_HEX, WAFCERT_KEY_IS_DER, "sent as hex digits" },
-    { CONTENT, "30:82:01:7C:30:82:01:23:A0:03:02:01:02:02:14:27:9E:34",
-      WAFCERT_CONTENT_IS_DER, "sent as hex digits" },
+    { KEY, RSAPUB_B64("\n"), WAFCERT_KEY_IS_PUBLIC, "RSA public key" },
+    { KEY, ENC_B64("\n"), WAFCERT_KEY_ENCRYPTED, "an encrypted" },
     { CONTENT, "0\xc2\x82\x01\x7c" "0\xc2\x82\x01#", WAFCERT_CONTENT_IS_DER,
       "binary file" },
     { KEY, "0\xef\xbf\xbd\x01\x7c" "0", WAFCERT_KEY_IS_DER, "binary file" },
@@ -462,11 +431,11 @@ static const broken_case_t  broken_cases[] = {
       END("CERTIFICATE"), WAFCERT_CONTENT_PEM_UNTERMINATED,
       "BEGIN line ends with 3 dashes" },
     { CONTENT, "-----BEGIN CERTIFICATE " CERT_B64(" ") END("CERTIFICATE"),
-      WAFCERT_CONTENT_PEM_UNTERMINATED, "ends with 0 dashes" },
+      WAFCERT_CONTENT_NO_PEM, "the BEGIN line does not start and end with" },
     { CONTENT, "-----BEGIN CERTIFICATE", WAFCERT_CONTENT_PEM_UNTERMINATED,
       "ends with 0 dashes" },
     { CONTENT, "BEGIN CERTIFICATE\n" CERT_B64("\n") "END CERTIFICATE\n",
-      WAFCERT_CONTENT_NO_PEM, "no dashes" },
+      WAFCERT_CONTENT_NO_PEM, "the BEGIN line does not start and end with" },
     { CONTENT, "-----begin certificate-----\n" CERT_B64("\n")
       "-----end certificate-----\n", WAFCERT_CONTENT_NO_PEM, "capitals" },
     { CONTENT, "\xe2\x80\x94\xe2\x80\x94-BEGIN CERTIFICATE-----\n"
@@ -513,7 +482,7 @@ static const broken_case_t  broken_cases[] = {
       "----END CERTIFICATE-----", WAFCERT_CONTENT_PEM_UNTERMINATED,
       "the END line starts with 4 dashes" },
     { CONTENT, BEGIN("CERTIFICATE") "\n" CERT_B64("\n") "-----END-----",
-      WAFCERT_CONTENT_PEM_UNTERMINATED, "no label" },
+      WAFCERT_CONTENT_PEM_UNTERMINATED, "another label" },
     { KEY, BEGIN("RSA PRIVATE KEY") "\n" RSA_B64("\n") END("PRIVATE KEY"),
       WAFCERT_KEY_PEM_UNTERMINATED, "key, block 1 (RSA PRIVATE KEY): BEGIN"
       " says RSA PRIVATE KEY and END says PRIVATE KEY" },
@@ -550,7 +519,7 @@ static const broken_case_t  broken_cases[] = {
     { KEY, KEYBROKEN("MIG\xf0\x9f\x98\x80"), WAFCERT_KEY_PEM_BASE64,
       "U+1F600 at" },
     { CONTENT, BROKEN("MII\xc2\xa0"), WAFCERT_CONTENT_PEM_BASE64,
-      "U+00A0 (a no-break or wide blank) at line 4, column 4 " },
+      "U+00A0 (a no-break blank) at line 4, column 4 " },
     { CONTENT, BROKEN("\xe2\x80\x8bMII"), WAFCERT_CONTENT_PEM_BASE64,
       "U+200B (a zero-width character)" },
     { CONTENT, BROKEN("\xe2\x80\x9cMII"), WAFCERT_CONTENT_PEM_BASE64,
@@ -588,7 +557,8 @@ static const broken_case_t  broken_cases[] = {
     { KEY, KEYBROKEN("MAIFAA="), WAFCERT_KEY_PEM_BASE64, "\"=\" is missing" },
     { KEY, KEYBROKEN("MAIFAA"), WAFCERT_KEY_PEM_BASE64,
       "6 characters and 0 \"=\"" },
-    { KEY, KEYBROKEN("MAIFA"), WAFCERT_KEY_PEM_BASE64, "something is missing" },
+    { KEY, KEYBROKEN("MAIFA"), WAFCERT_KEY_PEM_BASE64,
+      "5 characters and 0 \"=\"" },
     { KEY, KEYBROKEN("M"), WAFCERT_KEY_PEM_BASE64, "1 characters" },
     { KEY, KEYBROKEN("MAIFAA==="), WAFCERT_KEY_PEM_BASE64,
       "'=' at line 2, column 9 is where no padding belongs" },
@@ -602,28 +572,31 @@ static const broken_case_t  broken_cases[] = {
       "each \"+\"" },
     { CONTENT, "-----BEGIN CERTIFICATE-----n" CERT_B64("n")
       "-----END CERTIFICATE-----n", WAFCERT_CONTENT_PEM_BASE64, "backslashes" },
+    { KEY, "-----BEGIN PRIVATE KEY-----nMAIFAA==n-----END PRIVATE KEY-----n",
+      WAFCERT_KEY_PEM_BASE64, "backslashes" },
     { KEY, "-----BEGIN PRIVATE KEY-----rnMAIFArn-----END PRIVATE KEY-----",
       WAFCERT_KEY_PEM_BASE64, "backslashes" },
 
     /* DER */
 
     { CONTENT, BROKEN(""), WAFCERT_CONTENT_DER,
-      "content, block 1 (CERTIFICATE): cut short, 96 of 384 bytes are there" },
+      "content, block 1 (CERTIFICATE): the DER ends early, 96 bytes of 384" },
     { CONTENT, BEGIN("CERTIFICATE") "\n" CERT_B64("\n") "AAAA\n"
       END("CERTIFICATE"), WAFCERT_CONTENT_DER,
-      "its DER ends after 384 bytes, and 3 more follow" },
-    { CONTENT, PEM("CERTIFICATE", TRUSTED_B64, "\n"), WAFCERT_CONTENT_DER,
-      "ends after 384 bytes" },
+      "the DER ends at byte 384 and 3 more follow" },
+    { CONTENT, PEM("TRUSTED CERTIFICATE", TRUSTED_B64, "\n"),
+      WAFCERT_CONTENT_DER, "ends at byte 384" },
     { CONTENT, CERT("\n") BEGIN("CERTIFICATE") "\nAAAA\n" END("CERTIFICATE"),
-      WAFCERT_CONTENT_DER, "block 2 (CERTIFICATE): its 3 bytes do not" },
-    { KEY, KEYBROKEN("MA=="), WAFCERT_KEY_DER, "its 1 bytes do not" },
-    { KEY, KEYBROKEN("MIIB"), WAFCERT_KEY_DER, "its 3 bytes do not" },
-    { KEY, KEYBROKEN("MIUAAAAAAA=="), WAFCERT_KEY_DER, "do not start as DER" },
-    { KEY, KEYBROKEN("MIT/////AAAA"), WAFCERT_KEY_DER, "of 4294967301 bytes" },
-    { KEY, KEYBROKEN("MAMFAA=="), WAFCERT_KEY_DER, "4 of 5 bytes" },
+      WAFCERT_CONTENT_DER, "block 2 (CERTIFICATE): the DER does not begin" },
+    { KEY, KEYBROKEN("MA=="), WAFCERT_KEY_DER, "ends after its first" },
+    { KEY, KEYBROKEN("MIIB"), WAFCERT_KEY_DER, "a length that is" },
+    { KEY, KEYBROKEN("MIUAAAAAAA=="), WAFCERT_KEY_DER, "out of range" },
+    { KEY, KEYBROKEN("MIT/////AAAA"), WAFCERT_KEY_DER, "of 4294967301 are" },
+    { KEY, KEYBROKEN("MAMFAA=="), WAFCERT_KEY_DER, "4 bytes of 5" },
     { KEY, KEYBROKEN("MAIFAAAA"), WAFCERT_KEY_DER, "2 more follow" },
     { KEY, PEM("RSA PRIVATE KEY", SSH_B64, "\n"), WAFCERT_KEY_DER,
-      "do not start" },
+      "does not begin with a SEQUENCE" },
+    { KEY, KEYBROKEN("MIACAQAAAA=="), WAFCERT_KEY_DER, "BER" },
     { KEY, BEGIN("PRIVATE KEY") "\nMBACAQEC AQIC AQMC\n" END("PRIVATE KEY"),
       WAFCERT_KEY_DER, "each \"+\"" },
 
@@ -967,23 +940,32 @@ static void
 assert_round_trip(wafcert_pem_type_e type, size_t len, const char *eol,
     ngx_uint_t repaired)
 {
-    size_t              i, size;
+    size_t              i, n, size;
     u_char             *der, *text;
     ngx_str_t           str;
     wafcert_pem_t       pem;
     wafcert_verdict_t   verdict;
 
-    der = malloc(len);
+    der = malloc(len + 4);
     assert_non_null(der);
 
-    for (i = 0; i < len; i++) {
+    for (i = 0; i < len + 4; i++) {
         der[i] = (u_char) (i * 37 + len);
     }
 
-    der[0] = 0x30;
-    der[1] = 0x82;
-    der[2] = (u_char) ((len - 4) >> 8);
-    der[3] = (u_char) (len - 4);
+    n = 0;
+    der[n++] = 0x30;
+
+    if (len > 0xff) {
+        der[n++] = 0x82;
+        der[n++] = (u_char) (len >> 8);
+
+    } else if (len > 0x7f) {
+        der[n++] = 0x81;
+    }
+
+    der[n++] = (u_char) len;
+    len += n;
 
     str.data = der;
     str.len = len;
@@ -1012,7 +994,7 @@ test_round_trip(void **state)
 {
     size_t  len;
 
-    for (len = 4; len < 300; len++) {
+    for (len = 0; len < 300; len++) {
         assert_round_trip(WAFCERT_PEM_CERTIFICATE, len, "\n", 0);
         assert_round_trip(WAFCERT_PEM_PKCS8, len, "\r\n", 0);
         assert_round_trip(WAFCERT_PEM_PKCS1, len, "\\n", 1);
