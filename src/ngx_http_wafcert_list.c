@@ -385,11 +385,11 @@ ngx_http_wafcert_list_count(ngx_http_request_t *r,
 
     rc = ngx_http_wafcert_send_header(r, NGX_HTTP_OK, -1);
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+    if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
     }
 
-    return NGX_AGAIN;
+    return r->header_only ? NGX_OK : NGX_AGAIN;
 }
 
 
@@ -429,8 +429,12 @@ ngx_http_wafcert_list_send(ngx_http_request_t *r,
 
     rc = ngx_http_output_filter(r, out);
 
-    if (rc == NGX_ERROR || list->complete) {
-        return rc;
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (list->complete) {
+        return NGX_OK;
     }
 
     ngx_chain_update_chains(r->pool, &list->free, &list->busy, &out,

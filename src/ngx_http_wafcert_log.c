@@ -7,6 +7,7 @@
 #include "ngx_http_wafcert.h"
 
 
+static void ngx_http_wafcert_unguard_log(void *data);
 static void ngx_http_wafcert_mask_token(ngx_log_t *log, ngx_uint_t level,
     u_char *buf, size_t len);
 
@@ -22,7 +23,8 @@ static void ngx_http_wafcert_mask_token(ngx_log_t *log, ngx_uint_t level,
 ngx_int_t
 ngx_http_wafcert_guard_log(ngx_conf_t *cf, ngx_log_t *log)
 {
-    ngx_log_t  *next;
+    ngx_log_t           *next;
+    ngx_pool_cleanup_t  *cln;
 
     if (log->writer == ngx_http_wafcert_mask_token
         || log->log_level < NGX_LOG_INFO)
@@ -35,6 +37,14 @@ ngx_http_wafcert_guard_log(ngx_conf_t *cf, ngx_log_t *log)
         return NGX_ERROR;
     }
 
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_wafcert_unguard_log;
+    cln->data = log;
+
     *next = *log;
 
     log->writer = ngx_http_wafcert_mask_token;
@@ -42,6 +52,23 @@ ngx_http_wafcert_guard_log(ngx_conf_t *cf, ngx_log_t *log)
     log->next = next;
 
     return NGX_OK;
+}
+
+
+/* the pool logs its own end, after the module's code has been unmapped */
+
+static void
+ngx_http_wafcert_unguard_log(void *data)
+{
+    ngx_log_t  *log;
+
+    for (log = data; log; log = log->next) {
+
+        if (log->writer == ngx_http_wafcert_mask_token) {
+            *log = *log->next;
+            return;
+        }
+    }
 }
 
 
