@@ -536,7 +536,7 @@ ngx_http_wafcert_list_wait(ngx_http_request_t *r)
     }
 
     if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
     return NGX_OK;

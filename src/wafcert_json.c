@@ -13,6 +13,11 @@
 #include <openssl/crypto.h>
 
 #include "wafcert_json.h"
+#include "wafcert_json_abridge.h"
+
+
+#define WAFCERT_JSON_FLAGS                                                   \
+    (JSON_REJECT_DUPLICATES|JSON_DECODE_ANY|JSON_ALLOW_NUL)
 
 
 typedef struct {
@@ -29,6 +34,8 @@ typedef struct {
 
 static void wafcert_json_skip_bom(ngx_str_t *text);
 static ngx_uint_t wafcert_json_blank(const ngx_str_t *text);
+static json_t *wafcert_json_parse_abridged(
+    wafcert_json_abridged_t *abridged, const ngx_str_t *text);
 static ngx_int_t wafcert_json_parse(json_t **root, const ngx_str_t *text,
     wafcert_verdict_t *verdict);
 static void wafcert_json_release(json_t *root);
@@ -50,7 +57,7 @@ static ngx_int_t wafcert_json_object(const json_t *root,
 static ngx_int_t wafcert_json_present(const json_t *root, ngx_uint_t modify,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_json_fields(wafcert_upload_t *upload,
-    wafcert_verdict_t *verdict);
+    const wafcert_json_abridged_t *abridged, wafcert_verdict_t *verdict);
 static json_t *wafcert_json_get(const json_t *root,
     const wafcert_json_member_t *member);
 static const char *wafcert_json_type_name(const json_t *value);
@@ -87,9 +94,10 @@ ngx_int_t
 wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
     ngx_uint_t modify, wafcert_verdict_t *verdict)
 {
-    json_t     *root;
-    ngx_int_t   rc;
-    ngx_str_t   text;
+    json_t                   *root;
+    ngx_int_t                 rc;
+    ngx_str_t                 text;
+    wafcert_json_abridged_t   abridged;
 
     ngx_memzero(upload, sizeof(wafcert_upload_t));
 
@@ -101,12 +109,17 @@ wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
                               "the request has no body, or only blanks in it");
     }
 
-    rc = wafcert_json_parse(&root, &text, verdict);
-    if (rc != NGX_OK) {
-        return rc;
+    root = wafcert_json_parse_abridged(&abridged, &text);
+
+    if (root == NULL) {
+        rc = wafcert_json_parse(&root, &text, verdict);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     upload->root = root;
+    upload->buf = abridged.buf;
 
     rc = wafcert_json_object(root, verdict);
 
@@ -115,7 +128,7 @@ wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
     }
 
     if (rc == NGX_OK) {
-        rc = wafcert_json_fields(upload, verdict);
+        rc = wafcert_json_fields(upload, &abridged, verdict);
     }
 
     if (rc == NGX_OK && upload->name.data) {
@@ -134,6 +147,7 @@ void
 wafcert_json_upload_free(wafcert_upload_t *upload)
 {
     wafcert_json_release(upload->root);
+    wafcert_json_free(upload->buf);
 
     ngx_memzero(upload, sizeof(wafcert_upload_t));
 }
@@ -171,6 +185,41 @@ wafcert_json_blank(const ngx_str_t *text)
 }
 
 
+/* NULL: the whole body has to be parsed, which tells why */
+
+static json_t *
+wafcert_json_parse_abridged(wafcert_json_abridged_t *abridged,
+    const ngx_str_t *text)
+{
+    json_t                *root;
+    wafcert_json_alloc_t   saved;
+
+    root = NULL;
+
+    if (wafcert_json_abridge(abridged, text) == NGX_OK) {
+
+        wafcert_json_alloc_set(&saved);
+
+        root = json_loadb((const char *) abridged->text.data,
+                          abridged->text.len, WAFCERT_JSON_FLAGS, NULL);
+
+        wafcert_json_alloc_restore(&saved);
+
+        if (wafcert_json_no_memory) {
+            wafcert_json_release(root);
+            root = NULL;
+        }
+    }
+
+    if (root == NULL) {
+        wafcert_json_free(abridged->buf);
+        abridged->buf = NULL;
+    }
+
+    return root;
+}
+
+
 static ngx_int_t
 wafcert_json_parse(json_t **root, const ngx_str_t *text,
     wafcert_verdict_t *verdict)
@@ -185,8 +234,7 @@ wafcert_json_parse(json_t **root, const ngx_str_t *text,
     wafcert_json_alloc_set(&saved);
 
     *root = json_loadb((const char *) text->data, text->len,
-                       JSON_REJECT_DUPLICATES|JSON_DECODE_ANY|JSON_ALLOW_NUL,
-                       &error);
+                       WAFCERT_JSON_FLAGS, &error);
 
     wafcert_json_alloc_restore(&saved);
 
@@ -463,7 +511,8 @@ wafcert_json_present(const json_t *root, ngx_uint_t modify,
 
 
 static ngx_int_t
-wafcert_json_fields(wafcert_upload_t *upload, wafcert_verdict_t *verdict)
+wafcert_json_fields(wafcert_upload_t *upload,
+    const wafcert_json_abridged_t *abridged, wafcert_verdict_t *verdict)
 {
     json_t                       *value;
     ngx_str_t                    *str;
@@ -491,6 +540,10 @@ wafcert_json_fields(wafcert_upload_t *upload, wafcert_verdict_t *verdict)
 
         str->data = (u_char *) json_string_value(value);
         str->len = json_string_length(value);
+
+        if (abridged->buf && str->len && str->data[0] == '\0') {
+            *str = abridged->values[str->data[1] - '0'];
+        }
 
         if (str->len == 0) {
             return wafcert_refuse(verdict, WAFCERT_FIELD_EMPTY,

@@ -25,6 +25,7 @@ typedef struct {
     ngx_str_t              key;
 
     void                  *root;          /* what the strings belong to */
+    void                  *buf;
 } wafcert_upload_t;
 
 

@@ -1393,6 +1393,60 @@ test_error_hint(void **state)
 }
 
 
+/* A body with \\u in it is parsed whole: what both ways give is the same. */
+
+static void
+test_abridged(void **state)
+{
+    int                 n;
+    char                value[256], text[2][2048];
+    size_t              i, k;
+    ngx_str_t           body[2];
+    wafcert_upload_t    upload[2];
+    wafcert_verdict_t   verdict;
+
+    static const char *const  escapes[] = {
+        "", "\\n", "\\\\", "\\\"", "\\/", "\\r\\n\\t", " ", "\xc3\xa4",
+        "\\b\\f",
+        "{\\\"key\\\":\\\"x\\\"}"
+    };
+
+    for (i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
+
+        for (k = 40; k < 140; k++) {
+            (void) memset(value, 'A', sizeof(value));
+            (void) snprintf(value + k, sizeof(value) - k, "%s%s%s",
+                            escapes[i], "BCDEFGH", escapes[i]);
+
+            for (n = 0; n < 2; n++) {
+                body[n].data = (u_char *) text[n];
+                body[n].len = snprintf(text[n], sizeof(text[n]),
+                                  "{\"x\":\"%s\", \"name\": \"n\",\n"
+                                  "\"content\":\"%s\",\"key\" :\"%s%s\"}",
+                                  n ? "\\u0041" : "A", value, value,
+                                  escapes[i]);
+
+                assert_int_equal(wafcert_json_upload(&upload[n], &body[n], 0,
+                                                     &verdict),
+                                 NGX_OK);
+            }
+
+            assert_true(upload[0].buf || i > 0 || k < 64);
+            assert_null(upload[1].buf);
+
+            assert_int_equal(upload[0].content.len, upload[1].content.len);
+            assert_string_equal(upload[0].content.data,
+                                upload[1].content.data);
+            assert_int_equal(upload[0].key.len, upload[1].key.len);
+            assert_string_equal(upload[0].key.data, upload[1].key.data);
+
+            wafcert_json_upload_free(&upload[0]);
+            wafcert_json_upload_free(&upload[1]);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -1413,6 +1467,7 @@ main(void)
         cmocka_unit_test(test_no_hosts),
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_item),
+        cmocka_unit_test(test_abridged),
         cmocka_unit_test(test_exp_status),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_warnings_of_time),
