@@ -164,7 +164,10 @@ ngx_int_t ngx_http_wafcert_answer(ngx_http_request_t *r, ngx_buf_t *b,
 /* Answers with ctx->verdict, and logs it. */
 ngx_int_t ngx_http_wafcert_refuse(ngx_http_request_t *r);
 
-/* Sends the header of an answer; "length" is -1 where it is not known. */
+/*
+ * Sends the header of an answer; "length" is -1 where it is not known.
+ * NGX_OK, NGX_ERROR, or a status that finalizes the request.
+ */
 ngx_int_t ngx_http_wafcert_send_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t length);
 

@@ -371,7 +371,7 @@ ngx_http_wafcert_send(ngx_http_request_t *r, ngx_uint_t status, ngx_buf_t *b)
 
     rc = ngx_http_wafcert_send_header(r, status, b->last - b->pos);
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+    if (rc != NGX_OK || r->header_only) {
         return rc;
     }
 
@@ -381,7 +381,11 @@ ngx_http_wafcert_send(ngx_http_request_t *r, ngx_uint_t status, ngx_buf_t *b)
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    rc = ngx_http_output_filter(r, &out);
+
+    /* what a slow client has yet to take is sent after the request's end */
+
+    return (rc == NGX_AGAIN) ? NGX_OK : rc;
 }
 
 
@@ -389,6 +393,8 @@ ngx_int_t
 ngx_http_wafcert_send_header(ngx_http_request_t *r, ngx_uint_t status,
     off_t length)
 {
+    ngx_int_t  rc;
+
     r->headers_out.status = status;
     r->headers_out.content_length_n = length;
 
@@ -404,7 +410,9 @@ ngx_http_wafcert_send_header(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_send_header(r);
+    rc = ngx_http_send_header(r);
+
+    return (rc == NGX_AGAIN) ? NGX_OK : rc;
 }
 
 

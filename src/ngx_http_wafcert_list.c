@@ -67,11 +67,13 @@ static ngx_int_t ngx_http_wafcert_list_wait(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_wafcert_list(ngx_http_request_t *r)
 {
-    ngx_int_t                 rc;
-    ngx_http_wafcert_ctx_t   *ctx;
-    ngx_http_wafcert_list_t  *list;
+    ngx_int_t                     rc;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_list_t      *list;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     list = ngx_pcalloc(r->pool, sizeof(ngx_http_wafcert_list_t));
     if (list == NULL) {
@@ -98,6 +100,9 @@ ngx_http_wafcert_list(ngx_http_request_t *r)
     ctx->event.handler = ngx_http_wafcert_list_event;
     ctx->event.data = r;
     ctx->event.log = r->connection->log;
+
+    ngx_wafcert_store_scan(wlcf->shm_zone->data, &list->scan);
+    list->first = list->scan;
 
     r->main->count++;
     ngx_http_wafcert_list_proceed(r);
@@ -367,17 +372,12 @@ ngx_http_wafcert_list_count(ngx_http_request_t *r,
                                  : NGX_MAX_INT_T_VALUE,
                                  &list->total);
 
-    if (list->total <= list->skip) {
+    if (list->total && list->total <= list->skip) {
         list->first = list->scan;
     }
 
     if (rc != NGX_DONE) {
         return NGX_AGAIN;
-    }
-
-    if (list->skip == 0) {
-        list->first = list->scan;
-        list->first.sequence = 0;
     }
 
     list->scan = list->first;

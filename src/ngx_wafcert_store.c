@@ -164,6 +164,18 @@ ngx_wafcert_copy_wipe(void *data)
 
     ngx_explicit_memzero(buf->data, buf->len);
 }
+void
+ngx_wafcert_store_scan(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan)
+{
+    ngx_wafcert_zone_lock(store);
+
+    scan->below = store->sh->sequence + 1;
+    scan->sequence = 0;
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
 ngx_int_t
 ngx_wafcert_store_next(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan,
     ngx_wafcert_copy_t *copy, u_char *item)
@@ -244,12 +256,18 @@ ngx_wafcert_scan_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_scan_t *scan,
         scan->sequence = n->sequence;
         ngx_memcpy(scan->id, n->id, NGX_WAFCERT_ID_LEN);
 
+        q = ngx_queue_next(q);
+
+        if (n->sequence >= scan->below) {
+            continue;
+        }
+
+        scan->below = n->sequence;
+
         if (ngx_wafcert_match(n, scan)) {
             *np = n;
             (*count)--;
         }
-
-        q = ngx_queue_next(q);
     }
 
     return *count ? NGX_AGAIN : NGX_OK;
@@ -260,34 +278,19 @@ static ngx_queue_t *
 ngx_wafcert_resume_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_project_t *project, ngx_wafcert_scan_t *scan)
 {
-    ngx_queue_t         *q;
     ngx_wafcert_node_t  *n;
 
-    q = ngx_queue_head(&project->records);
+    if (scan->sequence) {
+        n = ngx_wafcert_find_id_locked(sh, project, scan->id);
 
-    if (scan->sequence == 0) {
-        return q;
-    }
-
-    n = ngx_wafcert_find_id_locked(sh, project, scan->id);
-
-    if (n && n->sequence == scan->sequence) {
-        return ngx_queue_next(&n->queue);
-    }
-
-    /* the last one was deleted meanwhile */
-
-    while (q != ngx_queue_sentinel(&project->records)) {
-        n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
-
-        if (n->sequence < scan->sequence) {
-            break;
+        if (n && n->sequence == scan->sequence) {
+            return ngx_queue_next(&n->queue);
         }
-
-        q = ngx_queue_next(q);
     }
 
-    return q;
+    /* at the start, or where it stood was deleted: "below" tells the way */
+
+    return ngx_queue_head(&project->records);
 }
 
 

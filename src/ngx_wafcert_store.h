@@ -68,7 +68,8 @@ typedef struct {
     ngx_int_t              exp_status;  /* -1: any */
     int64_t                now;         /* ms since 1970 UTC */
 
-    uint64_t               sequence;    /* of the last one; 0: at the start */
+    uint64_t               below;       /* only what was uploaded before */
+    uint64_t               sequence;    /* where it stands; 0: at the start */
     u_char                 id[NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_scan_t;
 
@@ -92,6 +93,10 @@ void ngx_wafcert_store_sweep(ngx_wafcert_store_t *store, ngx_log_t *log);
 ngx_int_t ngx_wafcert_store_get(ngx_wafcert_store_t *store,
     ngx_str_t *project, u_char *id, ngx_uint_t key, ngx_pool_t *pool,
     ngx_wafcert_copy_t *copy);
+
+/* Starts a scan over what there is now: later uploads are not part of it. */
+void ngx_wafcert_store_scan(ngx_wafcert_store_t *store,
+    ngx_wafcert_scan_t *scan);
 
 /*
  * Goes on to the next match, newest first, and copies into "item" (which has

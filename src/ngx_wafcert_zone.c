@@ -227,9 +227,11 @@ ngx_wafcert_zone_keep(ngx_wafcert_store_t *store)
 
     store->sh = sh;
 
-    ngx_wafcert_zone_lock(store);
+    /*
+     * The master must not wait for a mutex here: if the worker that holds it
+     * died, it is the master who would unlock it.
+     */
     used = (ngx_uint_t) (shpool->last - shpool->pages) - shpool->pfree;
-    ngx_wafcert_zone_unlock(store);
 
     if (used > store->pages) {
         ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
@@ -393,6 +395,7 @@ ngx_wafcert_repair_project_locked(ngx_wafcert_sh_t *sh,
 
         n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
 
+        n->project = project;
         n->state = NGX_WAFCERT_LIVE;
         n->busy = 0;
 
