@@ -71,41 +71,44 @@ typedef struct {
 } ngx_http_wafcert_loc_conf_t;
 
 
-typedef void (*ngx_http_wafcert_body_pt)(ngx_http_request_t *r);
+typedef void (*ngx_http_wafcert_handler_pt)(ngx_http_request_t *r);
 
 typedef struct ngx_http_wafcert_list_s  ngx_http_wafcert_list_t;
 
 
 typedef struct {
-    ngx_http_wafcert_call_e    call;
-    ngx_str_t                  project;
-    ngx_str_t                  label;         /* of the token */
-    wafcert_verdict_t          verdict;
-    const char                *allow;         /* methods of the route */
+    ngx_http_wafcert_call_e       call;
+    ngx_str_t                     project;
+    ngx_str_t                     label;          /* of the token */
+    wafcert_verdict_t             verdict;
+    const char                   *allow;          /* methods of the route */
 
     /* body */
-    ngx_str_t                  body;
-    size_t                     body_size;     /* allocated */
-    ngx_http_wafcert_body_pt   body_handler;
+    ngx_str_t                     body;
+    size_t                        body_size;      /* allocated */
+    ngx_http_wafcert_handler_pt   body_handler;
 
     /* create, modify, delete */
-    wafcert_upload_t           upload;
-    wafcert_bundle_t           bundle;
-    ngx_wafcert_copy_t         current;       /* the record as it was read */
-    ngx_wafcert_change_t       change;
-    ngx_event_t                event;
-    ngx_msec_t                 deadline;
-    unsigned                   dry_run:1;
-    unsigned                   validated:1;   /* "bundle" has to be freed */
+    wafcert_upload_t              upload;
+    wafcert_bundle_t              bundle;
+    ngx_wafcert_copy_t            current;        /* as it was read */
+    ngx_wafcert_change_t          change;
+    ngx_msec_t                    deadline;
+    unsigned                      dry_run:1;
+    unsigned                      validated:1;    /* "bundle" is to be freed */
 
-    ngx_http_wafcert_list_t   *list;
+    ngx_http_wafcert_list_t      *list;
+
+    /* to go on later: for ngx_add_timer() and ngx_post_event() */
+    ngx_event_t                   event;
+    ngx_http_wafcert_handler_pt   event_handler;
 
     /* what the variables tell */
-    u_char                     id[2 * NGX_WAFCERT_ID_LEN];
-    unsigned                   has_id:1;
-    unsigned                   has_fingerprint:1;
-    ngx_str_t                  name;
-    u_char                     fingerprint[2 * WAFCERT_SHA256_LEN];
+    ngx_str_t                     name;
+    u_char                        id[2 * NGX_WAFCERT_ID_LEN];
+    u_char                        fingerprint[2 * WAFCERT_SHA256_LEN];
+    unsigned                      has_id:1;
+    unsigned                      has_fingerprint:1;
 } ngx_http_wafcert_ctx_t;
 
 
@@ -115,10 +118,6 @@ extern ngx_module_t  ngx_http_wafcert_module;
 /* ngx_http_wafcert_api.c: the content handler */
 
 ngx_int_t ngx_http_wafcert_api_handler(ngx_http_request_t *r);
-
-/* Notes which certificate the request is about, for log and variables. */
-void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
-    const wafcert_record_t *record);
 
 
 /* ngx_http_wafcert_list.c: a list of any length, piece by piece */
@@ -142,18 +141,17 @@ char *ngx_http_wafcert_auth_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
     ngx_str_t *file);
 
 
+/* ngx_http_wafcert_io.c: what all of them use */
+
 /*
- * ngx_http_wafcert_io.c
- *
  * Reads the body, in memory and up to wafcert_max_body_size, into ctx->body,
  * and cleanses what nginx had read it into.  Calls "handler", which finalizes
  * the request.  Returns what a content handler has to.
  */
-
 ngx_int_t ngx_http_wafcert_read_body(ngx_http_request_t *r,
-    ngx_http_wafcert_body_pt handler);
+    ngx_http_wafcert_handler_pt handler);
 
-/* A buffer for an answer; cleansed at the end if it is to hold a key. */
+/* A buffer in memory; cleansed with the request if it is to hold a key. */
 ngx_buf_t *ngx_http_wafcert_buf(ngx_http_request_t *r, size_t size,
     ngx_uint_t key);
 
@@ -171,17 +169,23 @@ ngx_int_t ngx_http_wafcert_refuse(ngx_http_request_t *r);
 ngx_int_t ngx_http_wafcert_send_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t length);
 
-/* Milliseconds since 1970 UTC. */
+/* Makes ctx->event, which is cancelled with the request, call the handler. */
+void ngx_http_wafcert_set_event(ngx_http_request_t *r,
+    ngx_http_wafcert_handler_pt handler);
 
-int64_t ngx_http_wafcert_now(void);
+/* Notes which certificate the request is about, for log and variables. */
+void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
+    const wafcert_record_t *record);
 
 /* A parameter that is "true" or "false" (or absent); else NGX_ERROR. */
-
 ngx_int_t ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name);
 
 /* Whether the header, which may be a list of tags, names this revision. */
 ngx_uint_t ngx_http_wafcert_etag_matches(ngx_str_t *header,
     ngx_uint_t revision);
+
+/* Milliseconds since 1970 UTC. */
+int64_t ngx_http_wafcert_now(void);
 
 
 /* ngx_http_wafcert_log.c: keeps tokens out of what nginx itself logs */

@@ -433,18 +433,3 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
 
     return ngx_http_wafcert_answer(r, b, copy.record.revision);
 }
-
-
-void
-ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
-    const wafcert_record_t *record)
-{
-    ngx_memcpy(ctx->id, record->id.data, 2 * NGX_WAFCERT_ID_LEN);
-    ctx->has_id = 1;
-
-    ctx->name = record->name;
-
-    ngx_hex_dump(ctx->fingerprint, (u_char *) record->facts->chain[0].sha256,
-                 WAFCERT_SHA256_LEN);
-    ctx->has_fingerprint = 1;
-}

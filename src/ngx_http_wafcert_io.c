@@ -25,6 +25,7 @@ static ngx_int_t ngx_http_wafcert_send(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
 static void ngx_http_wafcert_wipe(void *data);
+static void ngx_http_wafcert_event(ngx_event_t *ev);
 
 
 /*
@@ -34,7 +35,7 @@ static void ngx_http_wafcert_wipe(void *data);
 
 ngx_int_t
 ngx_http_wafcert_read_body(ngx_http_request_t *r,
-    ngx_http_wafcert_body_pt handler)
+    ngx_http_wafcert_handler_pt handler)
 {
     size_t                         size;
     ngx_int_t                     rc;
@@ -513,4 +514,52 @@ ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name)
     }
 
     return NGX_ERROR;
+}
+
+
+void
+ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
+    const wafcert_record_t *record)
+{
+    ngx_memcpy(ctx->id, record->id.data, 2 * NGX_WAFCERT_ID_LEN);
+    ctx->has_id = 1;
+
+    ctx->name = record->name;
+
+    ngx_hex_dump(ctx->fingerprint, (u_char *) record->facts->chain[0].sha256,
+                 WAFCERT_SHA256_LEN);
+    ctx->has_fingerprint = 1;
+}
+
+
+void
+ngx_http_wafcert_set_event(ngx_http_request_t *r,
+    ngx_http_wafcert_handler_pt handler)
+{
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    ctx->event.handler = ngx_http_wafcert_event;
+    ctx->event.data = r;
+    ctx->event.log = r->connection->log;
+    ctx->event_handler = handler;
+}
+
+
+static void
+ngx_http_wafcert_event(ngx_event_t *ev)
+{
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    r = ev->data;
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    ngx_http_set_log_request(c->log, r);
+
+    ctx->event_handler(r);
+    ngx_http_run_posted_requests(c);
 }

@@ -50,7 +50,6 @@ static ngx_int_t ngx_http_wafcert_list_filters(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_list_t *list);
 static ngx_int_t ngx_http_wafcert_arg_number(ngx_http_request_t *r,
     const char *name, ngx_int_t *value);
-static void ngx_http_wafcert_list_event(ngx_event_t *ev);
 static void ngx_http_wafcert_list_write(ngx_http_request_t *r);
 static void ngx_http_wafcert_list_proceed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_list_count(ngx_http_request_t *r,
@@ -97,9 +96,7 @@ ngx_http_wafcert_list(ngx_http_request_t *r)
         return rc;
     }
 
-    ctx->event.handler = ngx_http_wafcert_list_event;
-    ctx->event.data = r;
-    ctx->event.log = r->connection->log;
+    ngx_http_wafcert_set_event(r, ngx_http_wafcert_list_proceed);
 
     ngx_wafcert_store_scan(wlcf->shm_zone->data, &list->scan);
     list->first = list->scan;
@@ -278,22 +275,6 @@ ngx_http_wafcert_arg_number(ngx_http_request_t *r, const char *name,
     *value = n;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_wafcert_list_event(ngx_event_t *ev)
-{
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = ev->data;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_wafcert_list_proceed(r);
-    ngx_http_run_posted_requests(c);
 }
 
 

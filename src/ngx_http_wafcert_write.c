@@ -16,7 +16,6 @@
 static ngx_int_t ngx_http_wafcert_dry_run(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_body(ngx_http_request_t *r);
-static void ngx_http_wafcert_event(ngx_event_t *ev);
 static void ngx_http_wafcert_proceed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
@@ -55,9 +54,7 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-    ctx->event.handler = ngx_http_wafcert_event;
-    ctx->event.data = r;
-    ctx->event.log = r->connection->log;
+    ngx_http_wafcert_set_event(r, ngx_http_wafcert_proceed);
     ctx->deadline = ngx_current_msec + NGX_HTTP_WAFCERT_WAIT;
 
     if (ctx->call == NGX_HTTP_WAFCERT_DELETE) {
@@ -123,22 +120,6 @@ ngx_http_wafcert_body(ngx_http_request_t *r)
     }
 
     ngx_http_wafcert_proceed(r);
-}
-
-
-static void
-ngx_http_wafcert_event(ngx_event_t *ev)
-{
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = ev->data;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_wafcert_proceed(r);
-    ngx_http_run_posted_requests(c);
 }
 
 
