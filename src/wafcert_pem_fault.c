@@ -303,7 +303,9 @@ wafcert_pem_utf8(const u_char *p, const u_char *last)
 
     for ( /* void */ ; n; n--) {
 
-        if (++p == last || (*p & 0xc0) != 0x80) {
+        p++;
+
+        if (p == last || (*p & 0xc0) != 0x80) {
             return 0x80;
         }
 

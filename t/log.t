@@ -233,7 +233,7 @@ error.log: \[notice\].*wafcert create: .*token "auditor"
 
 === TEST 10: HTTP/2, a header line that is too long
 --- http2
---- curl_error: HTTP/2
+--- curl_error: HTTP
 --- requests
 GET /v1/p/waf/certificate
 X-Auth-Token: <token 40000>

@@ -1435,10 +1435,11 @@ test_abridged(void **state)
             assert_null(upload[1].buf);
 
             assert_int_equal(upload[0].content.len, upload[1].content.len);
-            assert_string_equal(upload[0].content.data,
-                                upload[1].content.data);
+            assert_string_equal((char *) upload[0].content.data,
+                                (char *) upload[1].content.data);
             assert_int_equal(upload[0].key.len, upload[1].key.len);
-            assert_string_equal(upload[0].key.data, upload[1].key.data);
+            assert_string_equal((char *) upload[0].key.data,
+                                (char *) upload[1].key.data);
 
             wafcert_json_upload_free(&upload[0]);
             wafcert_json_upload_free(&upload[1]);
