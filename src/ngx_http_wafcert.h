@@ -177,6 +177,13 @@ void ngx_http_wafcert_set_event(ngx_http_request_t *r,
 void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
     const wafcert_record_t *record);
 
+/*
+ * Copies the certificate that the request names, with its key if wanted.
+ * NGX_DECLINED: ctx->verdict is not_found.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_wafcert_get(ngx_http_request_t *r, ngx_uint_t key,
+    ngx_wafcert_copy_t *copy);
+
 /* A parameter that is "true" or "false" (or absent); else NGX_ERROR. */
 ngx_int_t ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name);
 

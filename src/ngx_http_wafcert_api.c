@@ -402,16 +402,13 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
 
     key = (wlcf->return_key == NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS);
 
-    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
-                               ctx->change.id, key, r->pool, &copy);
+    rc = ngx_http_wafcert_get(r, key, &copy);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (rc == NGX_DECLINED) {
-        (void) wafcert_refuse(&ctx->verdict, WAFCERT_NOT_FOUND,
-                              "the project has no certificate with this id");
         return ngx_http_wafcert_refuse(r);
     }
 

@@ -6,7 +6,6 @@
 
 #include "ngx_http_wafcert.h"
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 
 #define NGX_HTTP_WAFCERT_TOKENS_MAX  (1024 * 1024)   /* bytes of a file */
@@ -31,14 +30,16 @@ static ngx_str_t ngx_http_wafcert_token_word(u_char **p, u_char *last);
 ngx_int_t
 ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write)
 {
-    u_char                        sha256[WAFCERT_SHA256_LEN];
-    ngx_uint_t                    i, n, known;
-    ngx_table_elt_t              *h;
-    ngx_http_wafcert_ctx_t       *ctx;
-    ngx_http_wafcert_token_t     *token, *granted;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
+    u_char                         sha256[WAFCERT_SHA256_LEN];
+    ngx_uint_t                     i, n, known;
+    ngx_table_elt_t               *h;
+    ngx_http_wafcert_ctx_t        *ctx;
+    ngx_http_wafcert_token_t      *token, *granted;
+    ngx_http_wafcert_loc_conf_t   *wlcf;
+    ngx_http_wafcert_main_conf_t  *wmcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     if (wlcf->tokens == NULL) {
@@ -58,7 +59,10 @@ ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write)
                               (unsigned long) n);
     }
 
-    SHA256(h->value.data, h->value.len, sha256);
+    if (wafcert_sha256(wmcf->validator, &h->value, sha256) != NGX_OK) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
+                              "the server has no memory left for the request");
+    }
 
     known = 0;
     granted = NULL;

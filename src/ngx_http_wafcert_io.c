@@ -483,6 +483,38 @@ ngx_http_wafcert_etag_matches(ngx_str_t *header, ngx_uint_t revision)
 }
 
 
+ngx_int_t
+ngx_http_wafcert_get(ngx_http_request_t *r, ngx_uint_t key,
+    ngx_wafcert_copy_t *copy)
+{
+    ngx_int_t                      rc;
+    wafcert_link_t                *leaf;
+    ngx_http_wafcert_ctx_t        *ctx;
+    ngx_http_wafcert_loc_conf_t   *wlcf;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+                               ctx->change.id, key, r->pool, copy);
+
+    if (rc == NGX_DECLINED) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_NOT_FOUND,
+                              "the project has no certificate with this id");
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    leaf = copy->facts.chain;
+
+    return wafcert_sha256(wmcf->validator, &leaf->der, leaf->sha256);
+}
+
+
 int64_t
 ngx_http_wafcert_now(void)
 {

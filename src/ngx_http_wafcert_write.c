@@ -309,21 +309,12 @@ static ngx_int_t
 ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key)
 {
-    ngx_int_t                     rc;
-    ngx_table_elt_t              *if_match;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
+    ngx_int_t         rc;
+    ngx_table_elt_t  *if_match;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
-
-    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
-                               ctx->change.id, key, r->pool, &ctx->current);
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    if (rc == NGX_DECLINED) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_NOT_FOUND,
-                              "the project has no certificate with this id");
+    rc = ngx_http_wafcert_get(r, key, &ctx->current);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ngx_http_wafcert_about(ctx, &ctx->current.record);
@@ -466,13 +457,9 @@ ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx)
 static ngx_int_t
 ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_int_t                     rc;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
+    ngx_int_t  rc;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
-
-    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
-                               ctx->change.id, 1, r->pool, &ctx->current);
+    rc = ngx_http_wafcert_get(r, 1, &ctx->current);
 
     if (rc == NGX_DECLINED) {
         return NGX_AGAIN;

@@ -6,7 +6,6 @@
 
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_zone.h"
-#include <openssl/sha.h>
 
 
 /* records that one hold of the lock may pass over */
@@ -103,7 +102,6 @@ ngx_wafcert_store_get(ngx_wafcert_store_t *store, ngx_str_t *project,
     size_t                 size, need;
     ngx_str_t             *buf;
     ngx_rbtree_key_t       hash;
-    wafcert_link_t        *leaf;
     ngx_pool_cleanup_t    *cln;
     ngx_wafcert_node_t    *n;
     ngx_wafcert_project_t *p;
@@ -145,10 +143,6 @@ ngx_wafcert_store_get(ngx_wafcert_store_t *store, ngx_str_t *project,
             buf->len = key ? need : 0;
             ngx_wafcert_node_copy_locked(copy, buf->data, n, key);
             ngx_wafcert_zone_unlock(store);
-
-            leaf = copy->facts.chain;
-            (void) SHA256(leaf->der.data, leaf->der.len, leaf->sha256);
-
             return NGX_OK;
         }
 

@@ -86,8 +86,9 @@ ngx_shm_zone_t *ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name,
 void ngx_wafcert_store_sweep(ngx_wafcert_store_t *store, ngx_log_t *log);
 
 /*
- * Copies a certificate of the project, newest revision, whole.  With "key"
- * the private key is copied too, and cleansed with the pool.
+ * Copies a certificate of the project, newest revision, whole, but for the
+ * leaf's SHA-256, which is not stored.  With "key" the private key is copied
+ * too, and cleansed with the pool.
  * NGX_OK, NGX_DECLINED (there is none), NGX_ERROR (no memory).
  */
 ngx_int_t ngx_wafcert_store_get(ngx_wafcert_store_t *store,

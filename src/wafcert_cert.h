@@ -95,6 +95,10 @@ void wafcert_validator_free(wafcert_validator_t *validator);
  */
 void wafcert_validator_plain(wafcert_validator_t *validator, ngx_uint_t on);
 
+/* SHA-256 into WAFCERT_SHA256_LEN bytes.  NGX_ERROR: no memory. */
+ngx_int_t wafcert_sha256(wafcert_validator_t *validator,
+    const ngx_str_t *data, u_char *digest);
+
 /*
  * Judges certificate, key, pairing and policy, in that order.  "content" and
  * "key" are PEM texts; "now" is in ms since 1970 UTC.
