@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_zone.h"
+#include "ngx_wafcert_repair.h"
 #include <sys/mman.h>
 
 
@@ -20,18 +21,6 @@ static ngx_shm_zone_t *ngx_wafcert_zone_find(ngx_cycle_t *cycle,
 static size_t ngx_wafcert_zone_map_size(size_t size);
 static ngx_int_t ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_wafcert_zone_keep(ngx_wafcert_store_t *store);
-static void ngx_wafcert_zone_index(ngx_wafcert_sh_t *sh);
-
-static void ngx_wafcert_repair_locked(ngx_wafcert_store_t *store);
-static void ngx_wafcert_repair_mark_locked(ngx_wafcert_slot_t *slot);
-static void ngx_wafcert_repair_project_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_project_t *project);
-static void ngx_wafcert_repair_slot_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_slot_t *slot);
-static void ngx_wafcert_repair_finish_locked(ngx_wafcert_store_t *store,
-    ngx_wafcert_slot_t *slot);
-static void ngx_wafcert_repair_issuers_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_node_t *n);
 
 
 ngx_shm_zone_t *
@@ -156,8 +145,6 @@ ngx_wafcert_zone_map_size(size_t size)
 static ngx_int_t
 ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    size_t                len;
-    ngx_wafcert_sh_t     *sh;
     ngx_wafcert_store_t  *store;
 
     store = shm_zone->data;
@@ -175,31 +162,63 @@ ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 #endif
 
-    sh = ngx_slab_calloc(store->shpool, sizeof(ngx_wafcert_sh_t));
+    /* nobody else knows of the zone yet */
+
+    if (ngx_wafcert_zone_make_locked(store) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    store->sh->writer = 0;
+
+    return NGX_OK;
+}
+
+
+/* "writer" is left alone: it tells how far a repair has come */
+
+ngx_int_t
+ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
+{
+    size_t             len;
+    ngx_str_t         *name;
+    ngx_slab_pool_t   *shpool;
+    ngx_wafcert_sh_t  *sh;
+
+    name = &store->shm_zone->shm.name;
+    shpool = store->shpool;
+
+    sh = ngx_slab_alloc_locked(shpool, sizeof(ngx_wafcert_sh_t));
     if (sh == NULL) {
         return NGX_ERROR;
     }
 
-    len = sizeof(" in wafcert zone \"\"") + shm_zone->shm.name.len;
+    len = sizeof(" in wafcert zone \"\"") + name->len;
 
-    store->shpool->log_ctx = ngx_slab_alloc(store->shpool, len);
-    if (store->shpool->log_ctx == NULL) {
+    shpool->log_ctx = ngx_slab_alloc_locked(shpool, len);
+    if (shpool->log_ctx == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(store->shpool->log_ctx, " in wafcert zone \"%V\"%Z",
-                &shm_zone->shm.name);
+    ngx_sprintf(shpool->log_ctx, " in wafcert zone \"%V\"%Z", name);
 
     /* a full zone is an answer to the client, not a log line under the lock */
-    store->shpool->log_nomem = 0;
+    shpool->log_nomem = 0;
 
     sh->magic = NGX_WAFCERT_MAGIC;
     sh->layout = NGX_WAFCERT_LAYOUT;
+    sh->generation = 0;
+    sh->sequence = 0;
 
-    ngx_wafcert_zone_index(sh);
+    ngx_rbtree_init(&sh->ids, &sh->ids_sentinel, ngx_rbtree_insert_value);
+    ngx_rbtree_init(&sh->issuers, &sh->issuers_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_rbtree_init(&sh->projects, &sh->projects_sentinel,
+                    ngx_rbtree_insert_value);
+
     ngx_queue_init(&sh->queue);
+    ngx_memzero(sh->slots, sizeof(sh->slots));
 
-    store->shpool->data = sh;
+    shpool->data = sh;
     store->sh = sh;
 
     return NGX_OK;
@@ -247,7 +266,7 @@ ngx_wafcert_zone_keep(ngx_wafcert_store_t *store)
 
 /*
  * A process that dies while it holds the mutex leaves "writer" behind when
- * the master unlocks it.  Whoever comes next mends the indexes first.
+ * the master unlocks it.  Whoever comes next makes the zone again first.
  */
 
 void
@@ -257,7 +276,6 @@ ngx_wafcert_zone_lock(ngx_wafcert_store_t *store)
 
     if (store->sh->writer) {
         ngx_wafcert_repair_locked(store);
-        store->repaired = 1;
     }
 }
 
@@ -279,11 +297,13 @@ ngx_wafcert_zone_unlock(ngx_wafcert_store_t *store)
     ngx_shmtx_unlock(&store->shpool->mutex);
 
     if (store->repaired) {
-        store->repaired = 0;
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "a process died while it changed zone \"%V\": "
-                      "its indexes were made again",
-                      &store->shm_zone->shm.name);
+                      "a process died while it changed zone \"%V\": %s",
+                      &store->shm_zone->shm.name,
+                      store->lost ? "certificates were lost"
+                                  : "it was made again, nothing is lost");
+        store->repaired = 0;
+        store->lost = 0;
     }
 }
 
@@ -297,208 +317,4 @@ ngx_wafcert_zone_full_locked(ngx_wafcert_store_t *store)
 
     return (ngx_uint_t) (shpool->last - shpool->pages)
            > shpool->pfree + store->pages;
-}
-
-
-static void
-ngx_wafcert_zone_index(ngx_wafcert_sh_t *sh)
-{
-    ngx_rbtree_init(&sh->ids, &sh->ids_sentinel, ngx_rbtree_insert_value);
-    ngx_rbtree_init(&sh->issuers, &sh->issuers_sentinel,
-                    ngx_rbtree_insert_value);
-    ngx_rbtree_init(&sh->projects, &sh->projects_sentinel,
-                    ngx_rbtree_insert_value);
-}
-
-
-/*
- * Makes all indexes and counts again from the lists and the reservations.
- * What the dead process had allocated and not yet noted in its slot is lost
- * to the zone, and nothing else.
- */
-
-static void
-ngx_wafcert_repair_locked(ngx_wafcert_store_t *store)
-{
-    ngx_uint_t              i;
-    ngx_queue_t            *q, *prev;
-    ngx_wafcert_sh_t       *sh;
-    ngx_wafcert_project_t  *project;
-
-    sh = store->sh;
-
-    ngx_wafcert_zone_index(sh);
-
-    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
-        ngx_wafcert_repair_mark_locked(&sh->slots[i]);
-    }
-
-    prev = &sh->queue;
-
-    for (q = prev->next; q != &sh->queue; q = q->next) {
-        q->prev = prev;
-        prev = q;
-
-        project = ngx_queue_data(q, ngx_wafcert_project_t, queue);
-
-        ngx_rbtree_insert(&sh->projects, &project->node);
-        ngx_wafcert_repair_project_locked(sh, project);
-    }
-
-    sh->queue.prev = prev;
-
-    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
-        ngx_wafcert_repair_slot_locked(sh, &sh->slots[i]);
-    }
-
-    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
-        ngx_wafcert_repair_finish_locked(store, &sh->slots[i]);
-    }
-
-    sh->generation++;
-}
-
-
-/* those that the lists lead to are marked live again */
-
-static void
-ngx_wafcert_repair_mark_locked(ngx_wafcert_slot_t *slot)
-{
-    if (slot->pid && slot->new) {
-        slot->new->state = NGX_WAFCERT_RESERVED;
-    }
-
-    if (slot->pid && slot->old) {
-        slot->old->state = NGX_WAFCERT_RESERVED;
-    }
-}
-
-
-static void
-ngx_wafcert_repair_project_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_project_t *project)
-{
-    ngx_queue_t         *q, *prev;
-    ngx_wafcert_node_t  *n;
-
-    ngx_rbtree_init(&project->names, &project->sentinel,
-                    ngx_rbtree_insert_value);
-
-    project->certificates = 0;
-    project->refs = 0;
-
-    prev = &project->records;
-
-    for (q = prev->next; q != &project->records; q = q->next) {
-        q->prev = prev;
-        prev = q;
-
-        n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
-
-        n->project = project;
-        n->state = NGX_WAFCERT_LIVE;
-        n->busy = 0;
-
-        ngx_rbtree_insert(&sh->ids, &n->id_node);
-        ngx_rbtree_insert(&project->names, &n->name_node);
-        ngx_wafcert_repair_issuers_locked(sh, n);
-
-        project->certificates++;
-        project->refs++;
-    }
-
-    project->records.prev = prev;
-}
-
-
-static void
-ngx_wafcert_repair_slot_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_slot_t *slot)
-{
-    ngx_wafcert_node_t  *n, *old;
-
-    if (slot->pid == 0 || slot->project == NULL) {
-        return;
-    }
-
-    n = slot->new;
-    old = slot->old;
-
-    slot->project->refs++;
-
-    if (n && n->state == NGX_WAFCERT_RESERVED) {
-        ngx_wafcert_repair_issuers_locked(sh, n);
-
-        if (n->busy) {
-            ngx_rbtree_insert(&slot->project->names, &n->name_node);
-        }
-
-        if (old == NULL) {
-            slot->project->certificates++;
-        }
-    }
-
-    if (old && old->state == NGX_WAFCERT_RESERVED) {
-        ngx_wafcert_repair_issuers_locked(sh, old);
-
-    } else if (old) {
-        old->busy = slot - sh->slots + 1;
-    }
-}
-
-
-/* the dead process may have come as far as the list, and no further */
-
-static void
-ngx_wafcert_repair_finish_locked(ngx_wafcert_store_t *store,
-    ngx_wafcert_slot_t *slot)
-{
-    ngx_wafcert_node_t  *n, *old;
-
-    n = slot->new;
-    old = slot->old;
-
-    if (slot->pid == 0 || slot->project == NULL) {
-        return;
-    }
-
-    if (old && old->state == NGX_WAFCERT_RESERVED) {
-        slot->old = NULL;
-        ngx_wafcert_node_free_locked(store->shpool, &store->sh->issuers, old);
-
-    } else if (n == NULL || n->state == NGX_WAFCERT_RESERVED) {
-        return;
-    }
-
-    slot->pid = 0;
-    slot->new = NULL;
-    slot->project->refs--;
-}
-
-
-static void
-ngx_wafcert_repair_issuers_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_node_t *n)
-{
-    ngx_uint_t             i;
-    ngx_rbtree_node_t     *node;
-    ngx_wafcert_issuer_t  *issuer;
-
-    for (i = 0; i < n->nissuers; i++) {
-        issuer = n->issuers[i];
-
-        node = ngx_wafcert_index_first_locked(&sh->issuers, issuer->node.key);
-
-        while (node && node != &issuer->node) {
-            node = ngx_wafcert_index_next_locked(&sh->issuers, node);
-        }
-
-        if (node) {
-            issuer->refs++;
-            continue;
-        }
-
-        issuer->refs = 1;
-        ngx_rbtree_insert(&sh->issuers, &issuer->node);
-    }
 }

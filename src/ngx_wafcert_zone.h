@@ -9,7 +9,7 @@
 
 
 /*
- * The shared memory, its lock and its repair: private to the store.
+ * The shared memory and its lock: private to the store.
  */
 
 
@@ -77,8 +77,12 @@ struct ngx_wafcert_store_s {
     size_t                   size;          /* as configured */
     ngx_uint_t               pages;         /* that "size" allows */
     unsigned                 repaired:1;    /* yet to be logged */
+    unsigned                 lost:1;        /* the same, not all of it */
 };
 
+
+/* Makes an empty zone in a pool that is new. */
+ngx_int_t ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store);
 
 /* Readers and writers take the same mutex; writers leave their mark. */
 void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);
