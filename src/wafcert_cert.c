@@ -389,6 +389,17 @@ wafcert_content_block(wafcert_job_t *job, ngx_uint_t n)
     case WAFCERT_PEM_DSA:
         return wafcert_content_is_key(job, n);
 
+    case WAFCERT_PEM_PUBLIC:
+        (void) wafcert_refuse(job->verdict, WAFCERT_CONTENT_IS_KEY,
+                              "block %lu of content is %s, not a certificate",
+                              (u_long) n + 1, wafcert_pem_type_name(type));
+        wafcert_hint(job->verdict, WAFCERT_PEM_PUBLIC_HINT);
+        return NGX_DECLINED;
+
+    case WAFCERT_PEM_PKCS12:
+        reason = WAFCERT_CONTENT_IS_PKCS12;
+        break;
+
     case WAFCERT_PEM_CSR:
         reason = WAFCERT_CONTENT_IS_CSR;
         break;

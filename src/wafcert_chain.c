@@ -82,6 +82,20 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
     ngx_uint_t             i;
     const wafcert_sent_t  *sent;
 
+    if (wafcert_chain_incomplete(chain)) {
+        (void) wafcert_refuse(verdict, WAFCERT_CHAIN_BROKEN,
+                              "content lacks the certificate that issued "
+                              "block %lu: %.*s",
+                              (u_long) chain->kept[0]->block,
+                              (int) ngx_min(chain->kept[0]->cert->issuer.len,
+                                            200),
+                              chain->kept[0]->cert->issuer.data);
+        wafcert_hint(verdict, "append the intermediate certificate that the "
+                     "CA sent along or offers for download: "
+                     "cat cert.pem intermediate.pem > chain.pem");
+        return NGX_DECLINED;
+    }
+
     for (i = 0; i < chain->nsent; i++) {
         sent = &chain->sent[i];
 
@@ -119,20 +133,6 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
                                   (u_long) chain->kept[i - 1]->block,
                                   (u_long) chain->kept[i]->block);
         }
-    }
-
-    if (wafcert_chain_incomplete(chain)) {
-        (void) wafcert_refuse(verdict, WAFCERT_CHAIN_BROKEN,
-                              "content lacks the certificate that issued "
-                              "block %lu: %.*s",
-                              (u_long) chain->kept[0]->block,
-                              (int) ngx_min(chain->kept[0]->cert->issuer.len,
-                                            200),
-                              chain->kept[0]->cert->issuer.data);
-        wafcert_hint(verdict, "append the intermediate certificate that the "
-                     "CA sent along or offers for download: "
-                     "cat cert.pem intermediate.pem > chain.pem");
-        return NGX_DECLINED;
     }
 
     return NGX_OK;
@@ -351,12 +351,20 @@ wafcert_chain_incomplete(const wafcert_chain_t *chain)
 {
     ngx_uint_t  i;
 
-    if (chain->nkept != 1 || chain->kept[0]->cert->self_signed) {
+    if (chain->kept[0]->cert->self_signed) {
         return 0;
     }
 
     for (i = 0; i < chain->nsent; i++) {
         if (chain->sent[i].state == WAFCERT_SENT_ROOT) {
+            return 0;
+        }
+    }
+
+    /* under "keep", what follows the leaf may be anything */
+
+    for (i = 1; i < chain->nkept; i++) {
+        if (wafcert_chain_issued(chain->kept[0]->cert, chain->kept[i]->cert)) {
             return 0;
         }
     }

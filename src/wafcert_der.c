@@ -33,7 +33,7 @@ static size_t wafcert_der_tags(wafcert_der_t *der, char *tags, size_t size,
 
 static const wafcert_der_shape_t  wafcert_der_shapes[] = {
 
-    { "S(IS(D0", WAFCERT_PEM_OTHER, "a PKCS#12 file" },
+    { "S(IS(D0", WAFCERT_PEM_PKCS12, "a PKCS#12 file" },
     { "S(IS(D", WAFCERT_PEM_PKCS8, "a PKCS#8 private key" },
     { "S(IIIIIIIII", WAFCERT_PEM_PKCS1, "a PKCS#1 RSA private key" },
     { "S(IIIIII)", WAFCERT_PEM_DSA, "a DSA private key" },

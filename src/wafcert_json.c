@@ -551,9 +551,17 @@ wafcert_json_fields(wafcert_upload_t *upload,
         }
 
         if (memchr(str->data, '\0', str->len)) {
-            return wafcert_refuse(verdict, WAFCERT_FIELD_NUL,
+            (void) wafcert_refuse(verdict, WAFCERT_FIELD_NUL,
                                   "\"%s\" contains a NUL character (\\u0000)",
                                   name);
+
+            if (member->offset == offsetof(wafcert_upload_t, key)) {
+                wafcert_hint(verdict, "send PEM, which is text; DER and UTF-16"
+                             " files must be converted: openssl pkey -inform"
+                             " DER -in key.der -out key.pem");
+            }
+
+            return NGX_DECLINED;
         }
     }
 

@@ -353,7 +353,7 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
         wafcert_json_puts(out, wafcert_warning_text(i));
 
         if (i == WAFCERT_WARN_CHAIN_INCOMPLETE) {
-            issuer = &facts->chain[facts->nchain - 1].issuer;
+            issuer = &facts->chain[0].issuer;
 
             wafcert_json_puts(out, "; missing: ");
             wafcert_json_text(out, issuer->data, issuer->len);

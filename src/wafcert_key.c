@@ -216,6 +216,8 @@ wafcert_private_none(const wafcert_pem_t *pem, wafcert_verdict_t *verdict)
     switch (block->type) {
 
     case WAFCERT_PEM_CERTIFICATE:
+    case WAFCERT_PEM_CSR:
+    case WAFCERT_PEM_PKCS7:
         return wafcert_refuse(verdict, WAFCERT_KEY_IS_CERTIFICATE,
                               "key holds %s in block %lu and no private key",
                               wafcert_pem_type_name(block->type),
@@ -223,6 +225,12 @@ wafcert_private_none(const wafcert_pem_t *pem, wafcert_verdict_t *verdict)
 
     case WAFCERT_PEM_PUBLIC:
         return wafcert_refuse(verdict, WAFCERT_KEY_IS_PUBLIC,
+                              "key holds %s in block %lu and no private key",
+                              wafcert_pem_type_name(block->type),
+                              (u_long) i + 1);
+
+    case WAFCERT_PEM_PKCS12:
+        return wafcert_refuse(verdict, WAFCERT_KEY_IS_PKCS12,
                               "key holds %s in block %lu and no private key",
                               wafcert_pem_type_name(block->type),
                               (u_long) i + 1);
@@ -272,7 +280,9 @@ wafcert_private_type(const wafcert_private_t *private,
                               "block %lu of key is in OpenSSH's own format",
                               (u_long) private->block);
         wafcert_hint(verdict, "on a copy of the file: "
-                     "ssh-keygen -p -m pkcs8 -N '' -f key");
+                     "ssh-keygen -p -m pkcs8 -N '' -f key, which converts "
+                     "RSA and ECDSA keys; for an Ed25519 key that it leaves "
+                     "as it is, have a certificate issued for a new one");
         return NGX_DECLINED;
 
     default:
@@ -487,10 +497,21 @@ wafcert_pkcs1_read(wafcert_private_t *private,
     }
 
     if (version.len) {
-        return wafcert_refuse(verdict, WAFCERT_KEY_TYPE,
+
+        if (wafcert_der_end(&inner) || *inner.p != WAFCERT_DER_INTEGER) {
+            return wafcert_private_malformed(private, block,
+                                         "is not that of an RSA private key",
+                                         verdict);
+        }
+
+        (void) wafcert_refuse(verdict, WAFCERT_KEY_TYPE,
                               "block %lu of key is a multi-prime RSA key, "
                               "which is not supported",
                               (u_long) private->block);
+        wafcert_hint(verdict, "have a certificate issued for a key of two "
+                     "primes: openssl genpkey -algorithm RSA "
+                     "-pkeyopt rsa_keygen_bits:3072 -out key.pem");
+        return NGX_DECLINED;
     }
 
     for (i = 0; i < WAFCERT_RSA_MEMBERS; i++) {
@@ -629,8 +650,8 @@ wafcert_sec1_read(wafcert_private_t *private,
         (void) wafcert_private_malformed(private, block,
                                          "does not name the key's curve",
                                          verdict);
-        wafcert_hint(verdict, "export the key as PKCS#8, which always names "
-                     "its curve: openssl pkey -in key.pem -out pkcs8.pem");
+        wafcert_hint(verdict, "export the key again from where it came, as "
+                     "PKCS#8, which always names the curve");
         return NGX_DECLINED;
     }
 

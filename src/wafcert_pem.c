@@ -30,6 +30,7 @@ static ngx_int_t wafcert_pem_body(wafcert_pem_reader_t *r,
     wafcert_pem_block_t *block);
 static ngx_int_t wafcert_pem_body_skip(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_end(wafcert_pem_reader_t *r);
+static ngx_uint_t wafcert_pem_padded(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_end_line(wafcert_pem_reader_t *r,
     const u_char *p, size_t dashes);
 static ngx_int_t wafcert_pem_complete(wafcert_pem_reader_t *r);
@@ -62,6 +63,7 @@ static const wafcert_pem_label_t  wafcert_pem_labels[] = {
     { wafcert_pem_string("PKCS #7 SIGNED DATA"), WAFCERT_PEM_PKCS7 },
     { wafcert_pem_string("CMS"), WAFCERT_PEM_PKCS7 },
     { wafcert_pem_string("X509 CRL"), WAFCERT_PEM_CRL },
+    { wafcert_pem_string("PKCS12"), WAFCERT_PEM_PKCS12 },
     { NULL, 0, WAFCERT_PEM_OTHER }
 };
 
@@ -80,6 +82,7 @@ static const char  *wafcert_pem_names[] = {
     "a certificate request",
     "a PKCS#7 bundle",
     "a certificate revocation list",
+    "a PKCS#12 file",
     "a block of an unknown type"
 };
 
@@ -461,12 +464,51 @@ wafcert_pem_end(wafcert_pem_reader_t *r)
                                   "the text ends within the END line");
     }
 
+    if (wafcert_pem_padded(r)) {
+        return wafcert_pem_incomplete(r);
+    }
+
     if (wafcert_pem_find(p, r->last, "-----END") == NULL) {
         return wafcert_pem_character(r, WAFCERT_PEM_UNTERMINATED,
                                      "no END line follows, and ");
     }
 
     return wafcert_pem_character(r, WAFCERT_PEM_BASE64, "");
+}
+
+
+/*
+ * Nothing but padding up to the END line, and not as much as belongs there:
+ * the digits before it are too few, or too many.
+ */
+
+static ngx_uint_t
+wafcert_pem_padded(wafcert_pem_reader_t *r)
+{
+    size_t         n;
+    ngx_uint_t     class;
+    const u_char  *p;
+
+    n = 0;
+
+    for (p = r->p; p < r->last; p++) {
+        class = wafcert_pem_classes[*p];
+
+        if (class == WAFCERT_PEM_PAD) {
+            n++;
+
+        } else if (class < WAFCERT_PEM_LF || class > WAFCERT_PEM_BLANK) {
+            break;
+        }
+    }
+
+    if (n == 0 || !wafcert_pem_is(p, r->last, "-----END")) {
+        return 0;
+    }
+
+    r->pad += n;
+
+    return 1;
 }
 
 
@@ -556,9 +598,17 @@ wafcert_pem_der(wafcert_pem_reader_t *r, wafcert_pem_block_t *block)
         return NGX_OK;
     }
 
-    return wafcert_pem_refuse(r, WAFCERT_PEM_DER, "the DER %s%s", words,
+    (void) wafcert_pem_refuse(r, WAFCERT_PEM_DER, "the DER %s%s", words,
                               r->blanks ? "; blanks stand in its base64, so"
                                           " perhaps each \"+\" was turned"
                                           " into one"
                                         : "");
+
+    if (ngx_strcmp(r->label->name, "TRUSTED CERTIFICATE") == 0) {
+        wafcert_hint(r->verdict, "OpenSSL adds trust settings to such a"
+                     " certificate; leave them out: openssl x509 -in cert.pem"
+                     " -out plain.pem");
+    }
+
+    return NGX_DECLINED;
 }

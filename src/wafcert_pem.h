@@ -19,6 +19,9 @@
  */
 #define WAFCERT_PEM_BLOCKS  16
 
+#define WAFCERT_PEM_PUBLIC_HINT                                               \
+    "send the certificate that the CA issued for this public key"
+
 
 /* What the label of a block (RFC 7468, section 4 ff.) says that it is. */
 
@@ -36,6 +39,7 @@ typedef enum {
     WAFCERT_PEM_CSR,
     WAFCERT_PEM_PKCS7,
     WAFCERT_PEM_CRL,
+    WAFCERT_PEM_PKCS12,
     WAFCERT_PEM_OTHER
 } wafcert_pem_type_e;
 

@@ -162,8 +162,8 @@ wafcert_pem_incomplete(wafcert_pem_reader_t *r)
                               (unsigned long) n, (unsigned long) r->pad,
                               r->blanks ? "blanks stand in it, so perhaps"
                                           " each \"+\" was turned into one"
-                                        : "\"=\" is missing at its end, or"
-                                          " more");
+                                        : "characters were lost at its end,"
+                                          " or before");
 }
 
 

@@ -34,6 +34,7 @@ typedef struct {
 
 static void wafcert_pem_trim(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_start(wafcert_pem_reader_t *r);
+static void wafcert_pem_hint_public(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_part(wafcert_pem_reader_t *r);
 static ngx_int_t wafcert_pem_path(wafcert_pem_reader_t *r);
 static ngx_uint_t wafcert_pem_is_path(const u_char *p, const u_char *last);
@@ -41,7 +42,7 @@ static ngx_int_t wafcert_pem_naked(wafcert_pem_reader_t *r);
 
 
 #define WAFCERT_PEM_IS_NONE    { WAFCERT_CONTENT_NO_PEM, WAFCERT_KEY_NO_PEM }
-#define WAFCERT_PEM_IS_KEY     { WAFCERT_CONTENT_IS_KEY, WAFCERT_KEY_NO_PEM }
+#define WAFCERT_PEM_IS_KEY     { WAFCERT_CONTENT_IS_KEY, WAFCERT_KEY_TYPE }
 #define WAFCERT_PEM_IS_PUBLIC  { WAFCERT_CONTENT_IS_KEY, WAFCERT_KEY_IS_PUBLIC }
 #define WAFCERT_PEM_IS_DER     { WAFCERT_CONTENT_IS_DER, WAFCERT_KEY_IS_DER }
 #define WAFCERT_PEM_IS_PKCS12                                                 \
@@ -124,8 +125,7 @@ static const char  *wafcert_pem_extensions[] = {
 
 
 /*
- * DER without a label, in the order of wafcert_pem_type_e.  The last row is
- * PKCS#12, which has none at all.
+ * DER without a label, in the order of wafcert_pem_type_e.
  */
 
 static const wafcert_pem_reasons_t  wafcert_pem_naked_reasons[] = {
@@ -141,8 +141,9 @@ static const wafcert_pem_reasons_t  wafcert_pem_naked_reasons[] = {
     { WAFCERT_CONTENT_IS_KEY, WAFCERT_KEY_IS_PUBLIC },
     { WAFCERT_CONTENT_IS_CSR, WAFCERT_KEY_IS_CERTIFICATE },
     { WAFCERT_CONTENT_IS_PKCS7, WAFCERT_KEY_IS_CERTIFICATE },
-    WAFCERT_PEM_IS_DER,
-    WAFCERT_PEM_IS_PKCS12
+    WAFCERT_PEM_IS_NONE,
+    WAFCERT_PEM_IS_PKCS12,
+    WAFCERT_PEM_IS_NONE
 };
 
 
@@ -228,12 +229,24 @@ wafcert_pem_start(wafcert_pem_reader_t *r)
 
         if (start->hint) {
             wafcert_hint(r->verdict, "%s", start->hint);
+
+        } else if (start->reasons.key == WAFCERT_KEY_IS_PUBLIC) {
+            wafcert_pem_hint_public(r);
         }
 
         return NGX_DECLINED;
     }
 
     return NGX_AGAIN;
+}
+
+
+static void
+wafcert_pem_hint_public(wafcert_pem_reader_t *r)
+{
+    if (r->member == WAFCERT_MEMBER_CONTENT) {
+        wafcert_hint(r->verdict, WAFCERT_PEM_PUBLIC_HINT);
+    }
 }
 
 
@@ -352,6 +365,9 @@ wafcert_pem_naked(wafcert_pem_reader_t *r)
 
         wafcert_hint(r->verdict, "put -----BEGIN %s----- before it and"
                      " -----END %s----- after it", label, label);
+
+    } else if (type == WAFCERT_PEM_PUBLIC) {
+        wafcert_pem_hint_public(r);
     }
 
     return NGX_DECLINED;

@@ -199,8 +199,20 @@ wafcert_algo_read(wafcert_algo_t *algo, wafcert_der_t *der)
     case WAFCERT_ALGO_ED25519:
         break;
 
+    case WAFCERT_ALGO_RSA:
+
+        /* RFC 3279, 2.3.1, wants a NULL; OpenSSL does without */
+
+        if (!wafcert_der_end(der)
+            && (wafcert_der_get(der, WAFCERT_DER_NULL, &tlv) != NGX_OK
+                || tlv.body.len))
+        {
+            return NGX_DECLINED;
+        }
+
+        break;
+
     default:
-        /* whatever parameters are there say nothing about an RSA key */
         return NGX_OK;
     }
 

@@ -261,15 +261,15 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
 
     [WAFCERT_CONTENT_PEM_BASE64] = {
         "content_pem_base64", WAFCERT_CERT_ILLEGAL,
-        "send the file unchanged, and see whether this reads it:"
-        " openssl x509 -in cert.pem -noout -text",
+        "send the file unchanged; this lists what OpenSSL reads of it:"
+        " openssl storeutl -noout -certs cert.pem",
         400
     },
 
     [WAFCERT_CONTENT_DER] = {
         "content_der", WAFCERT_CERT_ILLEGAL,
-        "the file is damaged: get it again from where it came, and see"
-        " whether this reads it: openssl x509 -in cert.pem -noout -text",
+        "the file is damaged: get it again from where it came, and compare"
+        " the two; openssl x509 -in cert.pem overlooks some damage",
         400
     },
 
@@ -343,8 +343,8 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
 
     [WAFCERT_KEY_DER] = {
         "key_der", WAFCERT_CERT_ILLEGAL,
-        "the file is damaged: take it from a backup, and see whether this"
-        " reads it: openssl pkey -in key.pem -noout",
+        "the file is damaged: take it from a backup, and compare the two;"
+        " openssl pkey -in key.pem overlooks some damage",
         400
     },
 
@@ -477,8 +477,8 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
 
     [WAFCERT_WARN_CHAIN_REPAIRED] = {
         "chain_repaired",
-        "the certificates were not in the order of their chain, and were put"
-        " into it"
+        "the certificates were not a chain in its order: they were put into"
+        " it, and those that do not belong to it were left out"
     },
 
     [WAFCERT_WARN_CHAIN_INCOMPLETE] = {
@@ -515,8 +515,8 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
 
     [WAFCERT_WARN_WEAK_KEY] = {
         "weak_key",
-        "the key is weaker than OpenSSL's default security level 2 accepts,"
-        " so many clients will refuse it"
+        "a key or a signature is weaker than OpenSSL's default security level"
+        " 2 accepts, so many clients will refuse it"
     },
 
     [WAFCERT_WARN_NO_HOSTS] = {

@@ -50,7 +50,6 @@ static ngx_int_t wafcert_x509_name(BIO *bio, const X509_NAME *name,
     ngx_str_t *text);
 static ngx_uint_t wafcert_x509_utf8(const u_char *p, size_t len);
 static void wafcert_x509_extensions(wafcert_x509_t *cert);
-static void wafcert_x509_plain_extensions(wafcert_x509_t *cert);
 static void wafcert_x509_asn1_string(const ASN1_STRING *string,
     ngx_str_t *str);
 
@@ -260,12 +259,7 @@ wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
         return NGX_DECLINED;
     }
 
-    if (validator->plain) {
-        wafcert_x509_plain_extensions(cert);
-
-    } else {
-        wafcert_x509_extensions(cert);
-    }
+    wafcert_x509_extensions(cert);
 
     rc = wafcert_x509_hosts(validator, cert);
 
@@ -600,7 +594,7 @@ wafcert_x509_extensions(wafcert_x509_t *cert)
     wafcert_tlv_t  tlv;
 
     if (wafcert_x509_extension(cert, NID_subject_key_identifier, &value)
-        == NGX_OK)
+        == NGX_OK && value.len)
     {
         wafcert_der_init(&der, &value);
 
@@ -610,7 +604,7 @@ wafcert_x509_extensions(wafcert_x509_t *cert)
     }
 
     if (wafcert_x509_extension(cert, NID_authority_key_identifier, &value)
-        == NGX_OK)
+        == NGX_OK && value.len)
     {
         wafcert_der_init(&der, &value);
 
@@ -659,25 +653,6 @@ wafcert_x509_extension(const wafcert_x509_t *cert, int nid, ngx_str_t *value)
     wafcert_x509_asn1_string(X509_EXTENSION_get_data(extension), value);
 
     return NGX_OK;
-}
-
-
-static void
-wafcert_x509_plain_extensions(wafcert_x509_t *cert)
-{
-    BASIC_CONSTRAINTS  *constraints;
-
-    wafcert_x509_asn1_string(X509_get0_subject_key_id(cert->x509),
-                             &cert->key_id);
-    wafcert_x509_asn1_string(X509_get0_authority_key_id(cert->x509),
-                             &cert->authority_id);
-
-    constraints = X509_get_ext_d2i(cert->x509, NID_basic_constraints, NULL,
-                                   NULL);
-    if (constraints) {
-        cert->not_ca = !constraints->ca;
-        BASIC_CONSTRAINTS_free(constraints);
-    }
 }
 
 
