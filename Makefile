@@ -95,7 +95,8 @@ build/unit/%.o: src/%.c $(NGX)/objs/Makefile
 lint: $(SOURCES:=.lint)
 	@echo cppcheck
 	@cppcheck $$(cat .cppcheck) $(subst -isystem ,-I,$(INC)) $(SOURCES)
-	shellcheck -x tools/demo tools/install tools/layers tools/test .ci/run
+	shellcheck -x tools/demo tools/install tools/layers tools/test .ci/run \
+	    bench/certificates bench/run bench/validate fuzz/run fuzz/seeds
 
 $(SOURCES:=.lint): %.lint: $(NGX)/objs/Makefile
 	@echo "clang-tidy $*"
