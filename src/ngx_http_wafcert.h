@@ -162,6 +162,9 @@ ngx_int_t ngx_http_wafcert_answer(ngx_http_request_t *r, ngx_buf_t *b,
 /* Answers with ctx->verdict, and logs it. */
 ngx_int_t ngx_http_wafcert_refuse(ngx_http_request_t *r);
 
+/* Makes the verdict "internal"; NGX_DECLINED, as for any other. */
+ngx_int_t ngx_http_wafcert_no_memory(ngx_http_wafcert_ctx_t *ctx);
+
 /*
  * Sends the header of an answer; "length" is -1 where it is not known.
  * NGX_OK, NGX_ERROR, or a status that finalizes the request.

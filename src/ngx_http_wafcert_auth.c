@@ -60,8 +60,7 @@ ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write)
     }
 
     if (wafcert_sha256(wmcf->validator, &h->value, sha256) != NGX_OK) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
-                              "the server has no memory left for the request");
+        return ngx_http_wafcert_no_memory(ctx);
     }
 
     known = 0;

@@ -320,6 +320,14 @@ ngx_http_wafcert_refuse(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_wafcert_no_memory(ngx_http_wafcert_ctx_t *ctx)
+{
+    return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
+                          "the server has no memory left for the request");
+}
+
+
 static void
 ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)

@@ -109,13 +109,12 @@ ngx_http_wafcert_body(ngx_http_request_t *r)
                              ctx->call == NGX_HTTP_WAFCERT_MODIFY,
                              &ctx->verdict);
 
-    if (rc == NGX_DECLINED) {
-        ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
-        return;
+    if (rc == NGX_ERROR) {
+        rc = ngx_http_wafcert_no_memory(ctx);
     }
 
     if (rc != NGX_OK) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
         return;
     }
 
@@ -171,8 +170,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     rc = ngx_http_wafcert_prepare(r, ctx);
 
     if (rc == NGX_ERROR) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
-                              "the server has no memory left for the request");
+        return ngx_http_wafcert_no_memory(ctx);
     }
 
     if (rc == NGX_DECLINED) {
