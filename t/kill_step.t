@@ -10,6 +10,7 @@ use warnings;
 no warnings qw(portable);
 
 use Config;
+use Cwd ();
 use IO::Select ();
 use IPC::Open2 ();
 use Test::More;
@@ -25,9 +26,10 @@ plan skip_all => 'stepkill.c knows the registers of x86_64 only'
     unless $Config{archname} =~ /^x86_64-linux/;
 
 my $kills = $ENV{WAFCERT_KILLS} // 40;
-my $module = $ENV{TEST_NGINX_LOAD_MODULES}
-             // 'build/ngx_http_wafcert_module.so';
+my $module = Cwd::realpath($ENV{TEST_NGINX_LOAD_MODULES}
+                           // 'build/ngx_http_wafcert_module.so');
 
+mkdir 'build';
 my $stepkill = "build/stepkill-$$";
 system('cc', '-O', '-Wall', '-o', $stepkill, 't/lib/stepkill.c') == 0
     or BAIL_OUT('t/lib/stepkill.c was not compiled');
@@ -44,8 +46,8 @@ plan skip_all => "ptrace: $refused" if $refused;
 
 seeded();
 
-my %value = map { /^(\S+) T (ngx_wafcert_\S+)/ ? ($2, hex $1) : () }
-                `nm $module`;
+open my $nm, '-|', 'nm', $module or die "nm: $!\n";
+my %value = map { /^(\S+) T (ngx_wafcert_\S+)/ ? ($2, hex $1) : () } <$nm>;
 
 
 # What a worker is stopped at, and what it has yet to be told.
