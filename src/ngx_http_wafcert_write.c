@@ -195,8 +195,10 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     if (ctx->dry_run) {
         ngx_wafcert_store_cancel(store, &ctx->change);
 
-    } else {
-        ngx_wafcert_store_publish(store, &ctx->change);
+    } else if (ngx_wafcert_store_publish(store, &ctx->change) != NGX_OK) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
+                              "the server's memory was damaged while the "
+                              "change was made");
     }
 
     return ngx_http_wafcert_done_change(r, ctx);

@@ -37,12 +37,6 @@ typedef struct {
 } ngx_wafcert_issuer_t;
 
 
-typedef enum {
-    NGX_WAFCERT_RESERVED = 0,
-    NGX_WAFCERT_LIVE
-} ngx_wafcert_state_e;
-
-
 typedef struct {
     ngx_wafcert_blob_t       blob;
     ngx_rbtree_node_t        id_node;
@@ -68,7 +62,6 @@ typedef struct {
     u_char                   key_type;
     u_char                   nissuers;
     u_char                   issued;        /* issuer: chain[1]'s subject */
-    u_char                   state;
     u_char                   id[NGX_WAFCERT_ID_LEN];
 
     /*

@@ -309,7 +309,6 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
         }
 
         n->project = project;
-        n->state = NGX_WAFCERT_LIVE;
         n->busy = 0;
 
         project->certificates++;

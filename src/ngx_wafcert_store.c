@@ -668,13 +668,26 @@ ngx_wafcert_find_name_locked(ngx_wafcert_project_t *project,
 }
 
 
-void
+ngx_int_t
 ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change)
 {
+    ngx_int_t            rc;
+    ngx_wafcert_slot_t  *slot;
+
+    rc = NGX_ERROR;
+    slot = &store->sh->slots[change->slot];
+
     ngx_wafcert_zone_lock_write(store);
-    ngx_wafcert_publish_locked(store, &store->sh->slots[change->slot]);
+
+    if (slot->pid == ngx_pid) {
+        ngx_wafcert_publish_locked(store, slot);
+        rc = NGX_OK;
+    }
+
     ngx_wafcert_zone_unlock(store);
+
+    return rc;
 }
 
 
@@ -712,7 +725,6 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
 
     if (n) {
         n->project = project;
-        n->state = NGX_WAFCERT_LIVE;
 
         ngx_rbtree_insert(&sh->ids, &n->id_node);
 
@@ -741,8 +753,16 @@ void
 ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change)
 {
+    ngx_wafcert_slot_t  *slot;
+
+    slot = &store->sh->slots[change->slot];
+
     ngx_wafcert_zone_lock_write(store);
-    ngx_wafcert_cancel_locked(store, &store->sh->slots[change->slot]);
+
+    if (slot->pid == ngx_pid) {
+        ngx_wafcert_cancel_locked(store, slot);
+    }
+
     ngx_wafcert_zone_unlock(store);
 }
 

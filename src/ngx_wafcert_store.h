@@ -128,7 +128,12 @@ ngx_int_t ngx_wafcert_store_count(ngx_wafcert_store_t *store,
  */
 ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
-void ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
+
+/*
+ * Makes the change visible.  NGX_ERROR: the reservation is gone, because the
+ * zone had to be emptied meanwhile; see ngx_wafcert_repair.c.
+ */
+ngx_int_t ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
 void ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
