@@ -513,6 +513,10 @@ wafcert_job_key(wafcert_job_t *job)
         return rc;
     }
 
+    if (job->policy->stored) {
+        return NGX_OK;
+    }
+
     return wafcert_private_check(job->validator, &job->private, job->verdict);
 }
 
@@ -522,6 +526,11 @@ wafcert_job_pair(wafcert_job_t *job)
 {
     ngx_uint_t       i;
     wafcert_sent_t  *sent;
+
+    if (job->policy->stored) {
+        job->leaf = &job->chain.sent[0];
+        return NGX_OK;
+    }
 
     for (i = 0; i < job->chain.nsent; i++) {
         sent = &job->chain.sent[i];

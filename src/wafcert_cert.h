@@ -66,6 +66,7 @@ typedef struct {
     wafcert_chain_e        chain;
     ngx_uint_t             min_rsa_bits;  /* 0: any */
     unsigned               reject_expired:1;
+    unsigned               stored:1;      /* judged before: as it is */
 } wafcert_policy_t;
 
 
@@ -101,7 +102,8 @@ ngx_int_t wafcert_sha256(wafcert_validator_t *validator,
 
 /*
  * Judges certificate, key, pairing and policy, in that order.  "content" and
- * "key" are PEM texts; "now" is in ms since 1970 UTC.
+ * "key" are PEM texts; "now" is in ms since 1970 UTC.  What was stored is
+ * known to be a pair, which can take most of the time to find out.
  *
  * NGX_OK: "bundle" must be freed, which cleanses the key.  NGX_DECLINED:
  * "verdict" tells why, nothing is to be freed.  NGX_ERROR: no memory.

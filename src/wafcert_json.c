@@ -34,11 +34,6 @@ typedef struct {
 
 static void wafcert_json_skip_bom(ngx_str_t *text);
 static ngx_uint_t wafcert_json_blank(const ngx_str_t *text);
-static json_t *wafcert_json_parse_abridged(
-    wafcert_json_abridged_t *abridged, const ngx_str_t *text);
-static ngx_int_t wafcert_json_parse(json_t **root, const ngx_str_t *text,
-    wafcert_verdict_t *verdict);
-static void wafcert_json_release(json_t *root);
 static ngx_int_t wafcert_json_fault(const ngx_str_t *text,
     const json_error_t *error, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_json_fault_at(wafcert_verdict_t *verdict,
@@ -70,7 +65,6 @@ static void wafcert_json_show_char(char *buf, size_t size, const u_char *p);
 static void wafcert_json_alloc_set(wafcert_json_alloc_t *saved);
 static void wafcert_json_alloc_restore(const wafcert_json_alloc_t *saved);
 static void *wafcert_json_malloc(size_t size);
-static void wafcert_json_free(void *p);
 
 
 static const wafcert_json_member_t  wafcert_json_members[] = {
@@ -185,9 +179,7 @@ wafcert_json_blank(const ngx_str_t *text)
 }
 
 
-/* NULL: the whole body has to be parsed, which tells why */
-
-static json_t *
+json_t *
 wafcert_json_parse_abridged(wafcert_json_abridged_t *abridged,
     const ngx_str_t *text)
 {
@@ -220,7 +212,7 @@ wafcert_json_parse_abridged(wafcert_json_abridged_t *abridged,
 }
 
 
-static ngx_int_t
+ngx_int_t
 wafcert_json_parse(json_t **root, const ngx_str_t *text,
     wafcert_verdict_t *verdict)
 {
@@ -256,7 +248,7 @@ wafcert_json_parse(json_t **root, const ngx_str_t *text,
 }
 
 
-static void
+void
 wafcert_json_release(json_t *root)
 {
     wafcert_json_alloc_t  saved;
@@ -538,12 +530,7 @@ wafcert_json_fields(wafcert_upload_t *upload,
 
         str = (ngx_str_t *) ((u_char *) upload + member->offset);
 
-        str->data = (u_char *) json_string_value(value);
-        str->len = json_string_length(value);
-
-        if (abridged->buf && str->len && str->data[0] == '\0') {
-            *str = abridged->values[str->data[1] - '0'];
-        }
+        wafcert_json_value_str(str, abridged, value);
 
         if (str->len == 0) {
             return wafcert_refuse(verdict, WAFCERT_FIELD_EMPTY,
@@ -566,6 +553,19 @@ wafcert_json_fields(wafcert_upload_t *upload,
     }
 
     return NGX_OK;
+}
+
+
+void
+wafcert_json_value_str(ngx_str_t *str,
+    const wafcert_json_abridged_t *abridged, const json_t *value)
+{
+    str->data = (u_char *) json_string_value(value);
+    str->len = json_string_length(value);
+
+    if (abridged->buf && str->len && str->data[0] == '\0') {
+        *str = abridged->values[str->data[1] - '0'];
+    }
 }
 
 
@@ -727,7 +727,7 @@ wafcert_json_malloc(size_t size)
 
 /* Every buffer of jansson's may hold a part of the key, outgrown ones too. */
 
-static void
+void
 wafcert_json_free(void *p)
 {
     if (p) {

@@ -80,4 +80,46 @@ size_t wafcert_json_item(u_char *buf, const wafcert_record_t *record,
 size_t wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict);
 
 
+/*
+ * A certificate as it is kept in a file: JSON, a line for each member, with
+ * all of it in clear but for the key.  That comes last, as base64, and what
+ * stands before it is its additional data (wafcert_seal.h).
+ */
+
+#define WAFCERT_STORED_VERSION  1
+#define WAFCERT_STORED_END      "\"}\n"   /* after the sealed key */
+
+typedef struct {
+    ngx_str_t              project;
+    uint64_t               sequence;      /* order of upload */
+    wafcert_record_t       record;
+
+    /* what the reader makes of the facts, which it leaves NULL */
+    ngx_str_t              content;       /* PEM */
+    uint32_t               warnings;      /* 1 << wafcert_warning_e */
+
+    ngx_str_t              clear;         /* in the text that was read */
+    ngx_str_t              sealed;
+
+    void                  *root;
+    void                  *buf;
+} wafcert_stored_t;
+
+
+/* The part in clear; as the other writers. */
+size_t wafcert_json_stored(u_char *buf, const wafcert_stored_t *stored);
+
+/*
+ * Nothing of it is to be trusted before the key has been unsealed.  Not for
+ * a thread, like wafcert_json_upload().
+ *
+ * NGX_OK: "stored" must be freed, and "text" be kept until then.
+ * NGX_DECLINED: "verdict" tells why, as a sentence about "it".
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_json_stored_read(wafcert_stored_t *stored,
+    const ngx_str_t *text, wafcert_verdict_t *verdict);
+void wafcert_json_stored_free(wafcert_stored_t *stored);
+
+
 #endif /* _WAFCERT_JSON_H_INCLUDED_ */

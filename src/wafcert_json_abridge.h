@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "wafcert_verdict.h"
 
 
 /*
@@ -44,6 +45,27 @@ typedef struct {
  */
 ngx_int_t wafcert_json_abridge(wafcert_json_abridged_t *abridged,
     const ngx_str_t *body);
+
+
+/*
+ * wafcert_json.c: what its readers share.  Text that was abridged and parsed,
+ * or NULL: then there is nothing to be freed, and the whole text is to be
+ * parsed.
+ */
+struct json_t *wafcert_json_parse_abridged(
+    wafcert_json_abridged_t *abridged, const ngx_str_t *text);
+
+/* NGX_DECLINED: "verdict" tells where it is wrong.  NGX_ERROR: no memory. */
+ngx_int_t wafcert_json_parse(struct json_t **root, const ngx_str_t *text,
+    wafcert_verdict_t *verdict);
+
+/* The value of a string, wherever it is. */
+void wafcert_json_value_str(ngx_str_t *str,
+    const wafcert_json_abridged_t *abridged, const struct json_t *value);
+
+/* Both cleanse; NULL is allowed. */
+void wafcert_json_release(struct json_t *root);
+void wafcert_json_free(void *p);
 
 
 #endif /* _WAFCERT_JSON_ABRIDGE_H_INCLUDED_ */

@@ -22,6 +22,8 @@ typedef struct {
     u_char                *pos;           /* NULL: count only */
     size_t                 len;
     unsigned               first:1;       /* the next value needs no comma */
+    unsigned               lines:1;       /* a line for each member */
+    ngx_uint_t             depth;
 } wafcert_json_out_t;
 
 
@@ -43,6 +45,8 @@ static void wafcert_json_put_warnings(wafcert_json_out_t *out,
 static uint32_t wafcert_json_warnings(const wafcert_facts_t *facts,
     int64_t now);
 static void wafcert_json_put_bind_host(wafcert_json_out_t *out);
+static void wafcert_json_put_slugs(wafcert_json_out_t *out,
+    uint32_t warnings);
 
 static void wafcert_json_open(wafcert_json_out_t *out, const char *bracket);
 static void wafcert_json_close(wafcert_json_out_t *out, const char *bracket);
@@ -137,6 +141,46 @@ wafcert_json_item(u_char *buf, const wafcert_record_t *record,
     }
 
     wafcert_json_close(&out, "}");
+
+    return out.len;
+}
+
+
+size_t
+wafcert_json_stored(u_char *buf, const wafcert_stored_t *stored)
+{
+    const wafcert_link_t    *leaf;
+    wafcert_json_out_t       out;
+    const wafcert_facts_t   *facts;
+    const wafcert_record_t  *record;
+
+    ngx_memzero(&out, sizeof(wafcert_json_out_t));
+    out.pos = buf;
+    out.lines = 1;
+
+    record = &stored->record;
+    facts = record->facts;
+    leaf = &facts->chain[0];
+
+    wafcert_json_open(&out, "{");
+
+    wafcert_json_integer(&out, "version", WAFCERT_STORED_VERSION);
+    wafcert_json_string(&out, "project", &stored->project);
+    wafcert_json_integer(&out, "sequence", (int64_t) stored->sequence);
+    wafcert_json_integer(&out, "revision", (int64_t) record->revision);
+
+    wafcert_json_put_documented(&out, record, NULL, WAFCERT_JSON_CONTENT);
+
+    wafcert_json_hex(&out, "fingerprint", leaf->sha256, WAFCERT_SHA256_LEN);
+    wafcert_json_string(&out, "serial_number", &facts->serial_number);
+    wafcert_json_string(&out, "subject", &leaf->subject);
+    wafcert_json_string(&out, "issuer", &leaf->issuer);
+    wafcert_json_integer(&out, "not_before", facts->not_before);
+    wafcert_json_put_hosts(&out, &facts->hosts);
+    wafcert_json_put_slugs(&out, facts->warnings);
+
+    wafcert_json_member(&out, "sealed_key");
+    wafcert_json_puts(&out, "\"");
 
     return out.len;
 }
@@ -403,10 +447,29 @@ wafcert_json_put_bind_host(wafcert_json_out_t *out)
 
 
 static void
+wafcert_json_put_slugs(wafcert_json_out_t *out, uint32_t warnings)
+{
+    ngx_uint_t  i;
+
+    wafcert_json_member(out, "warnings");
+    wafcert_json_open(out, "[");
+
+    for (i = 0; i < WAFCERT_WARNINGS; i++) {
+        if (warnings & (1u << i)) {
+            wafcert_json_cstring(out, NULL, wafcert_warning_slug(i));
+        }
+    }
+
+    wafcert_json_close(out, "]");
+}
+
+
+static void
 wafcert_json_open(wafcert_json_out_t *out, const char *bracket)
 {
     wafcert_json_puts(out, bracket);
     out->first = 1;
+    out->depth++;
 }
 
 
@@ -415,6 +478,7 @@ wafcert_json_close(wafcert_json_out_t *out, const char *bracket)
 {
     wafcert_json_puts(out, bracket);
     out->first = 0;
+    out->depth--;
 }
 
 
@@ -437,7 +501,7 @@ static void
 wafcert_json_comma(wafcert_json_out_t *out)
 {
     if (!out->first) {
-        wafcert_json_puts(out, ",");
+        wafcert_json_puts(out, (out->lines && out->depth == 1) ? ",\n" : ",");
     }
 
     out->first = 0;
