@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_wafcert.h"
+#include "ngx_wafcert_sync.h"
 
 
 static ngx_int_t ngx_http_wafcert_add_variables(ngx_conf_t *cf);
@@ -17,11 +18,20 @@ static char *ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_wafcert_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ssize_t ngx_http_wafcert_zone_size(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_wafcert_parameter(ngx_str_t *value,
+    const char *name, ngx_str_t *s);
+static char *ngx_http_wafcert_state(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
+    ngx_str_t *dir, ngx_str_t *key, ngx_str_t *threads);
+static wafcert_seal_t *ngx_http_wafcert_seal(ngx_conf_t *cf,
+    ngx_str_t *file);
 static char *ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
+static ngx_int_t ngx_http_wafcert_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_wafcert_init_process(ngx_cycle_t *cycle);
 static void ngx_http_wafcert_exit_process(ngx_cycle_t *cycle);
 
@@ -153,7 +163,7 @@ ngx_module_t  ngx_http_wafcert_module = {
     ngx_http_wafcert_commands,             /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_wafcert_init_module,          /* init module */
     ngx_http_wafcert_init_process,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -410,49 +420,50 @@ ngx_http_wafcert_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_wafcert_main_conf_t  *wmcf = conf;
 
-    u_char          *p;
     ssize_t          size;
-    ngx_str_t       *value, name, s;
+    ngx_str_t       *value, name, dir, key, threads;
     ngx_uint_t       i;
     ngx_shm_zone_t  *shm_zone, **zone;
 
     value = cf->args->elts;
 
-    ngx_str_null(&name);
     size = 0;
+    ngx_str_null(&name);
+    ngx_str_null(&dir);
+    ngx_str_null(&key);
+    ngx_str_null(&threads);
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "zone=", 5) != 0) {
-            return ngx_http_wafcert_invalid(cf, &value[i]);
+        if (ngx_strncmp(value[i].data, "zone=", 5) == 0) {
+            size = ngx_http_wafcert_zone_size(cf, &value[i], &name);
+            if (size == NGX_ERROR) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
         }
 
-        name.data = value[i].data + 5;
-
-        p = (u_char *) ngx_strchr(name.data, ':');
-        if (p == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid zone size \"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
+        if (ngx_http_wafcert_parameter(&value[i], "state=", &dir)
+            || ngx_http_wafcert_parameter(&value[i], "seal_key=", &key)
+            || ngx_http_wafcert_parameter(&value[i], "threads=", &threads))
+        {
+            continue;
         }
 
-        name.len = p - name.data;
-
-        s.data = p + 1;
-        s.len = value[i].data + value[i].len - s.data;
-
-        size = ngx_parse_size(&s);
-
-        if (size <= 0 || name.len == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid zone %s \"%V\"",
-                               name.len ? "size" : "name", &value[i]);
-            return NGX_CONF_ERROR;
-        }
+        return ngx_http_wafcert_invalid(cf, &value[i]);
     }
 
     if (size == 0) {
         return "has no parameter \"zone\"";
+    }
+
+    if (dir.len && key.len == 0) {
+        return "has \"state\" but no \"seal_key\"";
+    }
+
+    if (dir.len == 0 && (key.len || threads.len)) {
+        return "has \"seal_key\" or \"threads\" but no \"state\"";
     }
 
     shm_zone = ngx_wafcert_store_add(cf, &name, size);
@@ -467,7 +478,177 @@ ngx_http_wafcert_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *zone = shm_zone;
 
+    if (dir.len) {
+        return ngx_http_wafcert_state(cf, shm_zone, &dir, &key, &threads);
+    }
+
     return NGX_CONF_OK;
+}
+
+
+static ssize_t
+ngx_http_wafcert_zone_size(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name)
+{
+    u_char     *p;
+    ssize_t     size;
+    ngx_str_t   s;
+
+    name->data = value->data + 5;
+
+    p = (u_char *) ngx_strchr(name->data, ':');
+    if (p == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid zone size \"%V\"",
+                           value);
+        return NGX_ERROR;
+    }
+
+    name->len = p - name->data;
+
+    s.data = p + 1;
+    s.len = value->data + value->len - s.data;
+
+    size = ngx_parse_size(&s);
+
+    if (size <= 0 || name->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid zone %s \"%V\"",
+                           name->len ? "size" : "name", value);
+        return NGX_ERROR;
+    }
+
+    return size;
+}
+
+
+/* whether "value" is "name=..."; what follows is not empty */
+
+static ngx_uint_t
+ngx_http_wafcert_parameter(ngx_str_t *value, const char *name, ngx_str_t *s)
+{
+    size_t  len;
+
+    len = ngx_strlen(name);
+
+    if (value->len <= len || ngx_strncmp(value->data, name, len) != 0) {
+        return 0;
+    }
+
+    s->data = value->data + len;
+    s->len = value->len - len;
+
+    return 1;
+}
+
+
+static char *
+ngx_http_wafcert_state(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
+    ngx_str_t *dir, ngx_str_t *key, ngx_str_t *threads)
+{
+    ngx_path_t      *path;
+    wafcert_seal_t  *seal;
+
+    if (ngx_conf_full_name(cf->cycle, dir, 0) != NGX_OK
+        || ngx_conf_full_name(cf->cycle, key, 1) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    while (dir->len > 1 && dir->data[dir->len - 1] == '/') {
+        dir->data[--dir->len] = '\0';
+    }
+
+    seal = ngx_http_wafcert_seal(cf, key);
+    if (seal == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_wafcert_store_durable(cf, shm_zone, dir, seal, threads)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    /* nginx makes it, for the workers' user; a test is to write nothing */
+
+    if (ngx_test_config) {
+        return NGX_CONF_OK;
+    }
+
+    path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (path == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    path->name = *dir;
+    path->conf_file = cf->conf_file->file.name.data;
+    path->line = cf->conf_file->line;
+
+    return ngx_add_path(cf, &path) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static wafcert_seal_t *
+ngx_http_wafcert_seal(ngx_conf_t *cf, ngx_str_t *file)
+{
+    u_char            key[WAFCERT_SEAL_KEY_LEN];
+    u_char            buf[2 * WAFCERT_SEAL_KEY_LEN + 2];
+    ssize_t           n;
+    ngx_fd_t          fd;
+    ngx_str_t         text;
+    wafcert_seal_t   *seal;
+    ngx_file_info_t   fi;
+
+    fd = ngx_open_file(file->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", file);
+        return NULL;
+    }
+
+    seal = NULL;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" failed", file);
+        goto done;
+    }
+
+    if (ngx_file_access(&fi) & 077) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "seal key \"%V\" can be used by others than its "
+                           "owner: it must have mode 0600 or 0400", file);
+        goto done;
+    }
+
+    n = ngx_read_fd(fd, buf, sizeof(buf));
+
+    text.data = buf;
+    text.len = n > 0 ? n : 0;
+
+    if (wafcert_seal_key(key, &text) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "seal key \"%V\" has not 64 hexadecimal digits: "
+                           "tools/seal-key makes one", file);
+        goto done;
+    }
+
+    seal = wafcert_seal_create(key);
+
+    if (seal == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "seal key \"%V\": no memory, or an OpenSSL "
+                           "without AES-256-GCM", file);
+    }
+
+done:
+
+    ngx_explicit_memzero(key, sizeof(key));
+    ngx_explicit_memzero(buf, sizeof(buf));
+
+    (void) ngx_close_file(fd);
+
+    return seal;
 }
 
 
@@ -569,6 +750,27 @@ ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value)
 
 
 static ngx_int_t
+ngx_http_wafcert_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_shm_zone_t               **zone;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wafcert_module);
+
+    if (wmcf) {
+        zone = wmcf->zones.elts;
+
+        for (i = 0; i < wmcf->zones.nelts; i++) {
+            ngx_wafcert_sync_start(zone[i]->data, cycle->log);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_wafcert_init_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                     i;
@@ -594,7 +796,7 @@ ngx_http_wafcert_init_process(ngx_cycle_t *cycle)
     zone = wmcf->zones.elts;
 
     for (i = 0; i < wmcf->zones.nelts; i++) {
-        ngx_wafcert_store_sweep(zone[i]->data, cycle->log);
+        ngx_wafcert_sync_sweep(zone[i]->data, cycle->log);
     }
 
     return NGX_OK;

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_store.h"
 #include "wafcert_cert.h"
 #include "wafcert_json.h"
@@ -93,6 +94,7 @@ typedef struct {
     wafcert_bundle_t              bundle;
     ngx_wafcert_copy_t            current;        /* as it was read */
     ngx_wafcert_change_t          change;
+    ngx_wafcert_commit_t          commit;
     ngx_msec_t                    deadline;
     unsigned                      dry_run:1;
     unsigned                      validated:1;    /* "bundle" is to be freed */

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_wafcert.h"
+#include "ngx_wafcert_sync.h"
 
 
 #define NGX_HTTP_WAFCERT_PROJECT_MAX  64
@@ -32,7 +33,8 @@ static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_wafcert_api_handler(ngx_http_request_t *r)
 {
-    ngx_http_wafcert_ctx_t  *ctx;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
 
     ctx = ngx_http_wafcert_create_ctx(r);
     if (ctx == NULL) {
@@ -42,6 +44,10 @@ ngx_http_wafcert_api_handler(ngx_http_request_t *r)
     if (ngx_http_wafcert_judge_request(r, ctx) != NGX_OK) {
         return ngx_http_wafcert_refuse(r);
     }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ngx_wafcert_sync(wlcf->shm_zone->data, r->connection->log);
 
     switch (ctx->call) {
 

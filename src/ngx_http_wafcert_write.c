@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_wafcert.h"
+#include "ngx_wafcert_sync.h"
 #include <openssl/rand.h>
 
 
@@ -19,6 +20,12 @@ static void ngx_http_wafcert_body(ngx_http_request_t *r);
 static void ngx_http_wafcert_proceed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_go_on(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_wafcert_commit_done(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_wafcert_committed(ngx_wafcert_commit_t *commit,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_prepare(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
@@ -127,14 +134,25 @@ ngx_http_wafcert_body(ngx_http_request_t *r)
 static void
 ngx_http_wafcert_proceed(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
     ngx_http_wafcert_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-    do {
+    ngx_http_wafcert_go_on(r, ctx, NGX_AGAIN);
+}
+
+
+static void
+ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    while (rc == NGX_AGAIN) {
         rc = ngx_http_wafcert_change(r, ctx);
-    } while (rc == NGX_AGAIN);
+    }
+
+    if (rc == NGX_DONE) {
+        return;
+    }
 
     if (rc == NGX_BUSY) {
         rc = ngx_http_wafcert_wait(r, ctx);
@@ -154,7 +172,8 @@ ngx_http_wafcert_proceed(ngx_http_request_t *r)
 
 /*
  * NGX_AGAIN: another change came first, judge again.  NGX_BUSY: another one is
- * under way.  NGX_DECLINED: refused.  Otherwise what finalizes the request.
+ * under way.  NGX_DONE: this one is being committed.  NGX_DECLINED: refused.
+ * Otherwise what finalizes the request.
  */
 
 static ngx_int_t
@@ -194,14 +213,63 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     if (ctx->dry_run) {
         ngx_wafcert_store_cancel(store, &ctx->change);
-
-    } else if (ngx_wafcert_store_publish(store, &ctx->change) != NGX_OK) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_INTERNAL,
-                              "the server's memory was damaged while the "
-                              "change was made");
+        return ngx_http_wafcert_done_change(r, ctx);
     }
 
-    return ngx_http_wafcert_done_change(r, ctx);
+    ctx->commit.store = store;
+    ctx->commit.change = &ctx->change;
+    ctx->commit.verdict = &ctx->verdict;
+    ctx->commit.pool = r->pool;
+    ctx->commit.log = r->connection->log;
+    ctx->commit.handler = ngx_http_wafcert_committed;
+    ctx->commit.data = r;
+
+    rc = ngx_wafcert_commit(&ctx->commit);
+
+    if (rc == NGX_DONE) {
+        r->main->blocked++;
+        r->aio = 1;
+        return NGX_DONE;
+    }
+
+    return ngx_http_wafcert_commit_done(r, ctx, rc);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_commit_done(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc)
+{
+    if (rc == NGX_AGAIN) {
+        ngx_wafcert_sync(ctx->commit.store, r->connection->log);
+        return NGX_BUSY;
+    }
+
+    return (rc == NGX_OK) ? ngx_http_wafcert_done_change(r, ctx) : rc;
+}
+
+
+/* the client may have gone: what was committed stays, and is told the log */
+
+static void
+ngx_http_wafcert_committed(ngx_wafcert_commit_t *commit, ngx_int_t rc)
+{
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    r = commit->data;
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->main->blocked--;
+    r->aio = 0;
+
+    ngx_http_wafcert_go_on(r, ctx, ngx_http_wafcert_commit_done(r, ctx, rc));
+
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -257,6 +325,7 @@ ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
     ctx->change.name = ctx->upload.name;
     ctx->change.timestamp = ngx_http_wafcert_now();
     ctx->change.revision = 0;
+    ctx->change.new_revision = 1;
     ctx->change.facts = &ctx->bundle.facts;
     ctx->change.key = &ctx->bundle.key;
 
@@ -334,6 +403,7 @@ ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ctx->change.name = ctx->current.record.name;
     ctx->change.timestamp = ctx->current.record.timestamp;
     ctx->change.revision = ctx->current.record.revision;
+    ctx->change.new_revision = ctx->current.record.revision + 1;
 
     return NGX_OK;
 }
@@ -490,7 +560,7 @@ ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     /* or its worker is dead */
 
-    ngx_wafcert_store_sweep(wlcf->shm_zone->data, r->connection->log);
+    ngx_wafcert_sync_sweep(wlcf->shm_zone->data, r->connection->log);
 
     ngx_add_timer(&ctx->event, NGX_HTTP_WAFCERT_POLL);
 
@@ -514,7 +584,7 @@ ngx_http_wafcert_done_change(ngx_http_request_t *r,
         copy->record.id.data = copy->id;
         copy->record.name = ctx->change.name;
         copy->record.timestamp = ctx->change.timestamp;
-        copy->record.revision = ctx->change.revision + 1;
+        copy->record.revision = ctx->change.new_revision;
         copy->record.facts = ctx->change.facts;
         copy->key = *ctx->change.key;
     }

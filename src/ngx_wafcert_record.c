@@ -319,7 +319,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->timestamp = change->timestamp;
     n->not_before = facts->not_before;
     n->not_after = leaf->not_after;
-    n->revision = change->revision + 1;
+    n->revision = change->new_revision;
     n->warnings = facts->warnings;
     n->name_len = change->name.len;
     n->serial_len = facts->serial_number.len / 2;

@@ -36,6 +36,7 @@ static ngx_int_t ngx_wafcert_repair_map(ngx_wafcert_repair_t *r,
     ngx_wafcert_store_t *store, size_t size);
 static void ngx_wafcert_repair_unmap(ngx_wafcert_repair_t *r);
 static void ngx_wafcert_repair_empty_locked(ngx_wafcert_store_t *store);
+static void ngx_wafcert_repair_lost_locked(ngx_wafcert_store_t *store);
 static void ngx_wafcert_repair_wipe_locked(ngx_wafcert_store_t *store);
 static void ngx_wafcert_repair_fatal_locked(ngx_wafcert_store_t *store,
     char *text);
@@ -63,7 +64,7 @@ ngx_wafcert_repair_locked(ngx_wafcert_store_t *store)
 
     if (store->sh->writer == NGX_INVALID_PID) {
         ngx_wafcert_repair_empty_locked(store);
-        store->lost = 1;
+        ngx_wafcert_repair_lost_locked(store);
         store->sh->writer = 0;
         return;
     }
@@ -81,7 +82,7 @@ ngx_wafcert_repair_locked(ngx_wafcert_store_t *store)
     /* it has room, for the same was there before, and less packed */
 
     if (ngx_wafcert_repair_copy_locked(&r, store, r.zone.sh) != NGX_OK) {
-        store->lost = 1;
+        ngx_wafcert_repair_lost_locked(store);
     }
 
     ngx_memory_barrier();
@@ -193,13 +194,10 @@ ngx_wafcert_repair_unmap(ngx_wafcert_repair_t *r)
 static void
 ngx_wafcert_repair_empty_locked(ngx_wafcert_store_t *store)
 {
-    uint64_t            sequence;
-    ngx_wafcert_sh_t   *sh;
-    ngx_atomic_uint_t   generation;
+    ngx_wafcert_sh_t  *sh, kept;
 
     sh = store->sh;
-    sequence = sh->sequence;
-    generation = sh->generation;
+    kept = *sh;
 
     ngx_wafcert_repair_wipe_locked(store);
     ngx_slab_init(store->shpool);
@@ -209,8 +207,26 @@ ngx_wafcert_repair_empty_locked(ngx_wafcert_store_t *store)
                                         "out as before, restart nginx");
     }
 
-    sh->sequence = sequence;
-    sh->generation = generation + 1;
+    sh->generation = kept.generation + 1;
+    sh->sequence = kept.sequence;
+    sh->state = kept.state;
+    sh->instance = kept.instance;
+    sh->seen = kept.seen;
+    sh->failing = kept.failing;
+}
+
+
+/* unless there is a state directory to load it from */
+
+static void
+ngx_wafcert_repair_lost_locked(ngx_wafcert_store_t *store)
+{
+    if (store->sh->instance) {
+        store->sh->seen = 0;
+
+    } else {
+        store->lost = 1;
+    }
 }
 
 
@@ -459,7 +475,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
 
     change.name = copy.record.name;
     change.timestamp = from->timestamp;
-    change.revision = from->revision - 1;
+    change.new_revision = from->revision;
     change.facts = &copy.facts;
     change.key = &copy.key;
 

@@ -6,33 +6,20 @@
 
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_zone.h"
-
-
-/* records that one hold of the lock may pass over */
-#define NGX_WAFCERT_STEP  256
+#include "ngx_wafcert_state.h"
 
 
 static void ngx_wafcert_copy_wipe(void *data);
 
-static ngx_wafcert_project_t *ngx_wafcert_project_locked(
-    ngx_wafcert_sh_t *sh, const ngx_str_t *name, ngx_rbtree_key_t key);
 static ngx_wafcert_project_t *ngx_wafcert_project_add_locked(
     ngx_wafcert_store_t *store, const ngx_str_t *name, ngx_rbtree_key_t key);
 static void ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_project_t *project);
-static ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_project_t *project, const u_char *id);
+static ngx_wafcert_node_t *ngx_wafcert_find_any_locked(ngx_wafcert_sh_t *sh,
+    const u_char *id, ngx_uint_t next);
 static ngx_wafcert_node_t *ngx_wafcert_find_name_locked(
     ngx_wafcert_project_t *project, const ngx_str_t *name,
     ngx_rbtree_key_t key);
-
-static ngx_int_t ngx_wafcert_scan_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_scan_t *scan, ngx_rbtree_key_t key, ngx_uint_t *count,
-    ngx_wafcert_node_t **np);
-static ngx_queue_t *ngx_wafcert_resume_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_project_t *project, ngx_wafcert_scan_t *scan);
-static ngx_uint_t ngx_wafcert_match(ngx_wafcert_node_t *n,
-    ngx_wafcert_scan_t *scan);
 
 static ngx_int_t ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, ngx_rbtree_key_t project_key,
@@ -47,52 +34,11 @@ static ngx_wafcert_slot_t *ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh);
 static ngx_int_t ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
     ngx_rbtree_key_t name_key);
+static uint64_t ngx_wafcert_instance(ngx_wafcert_store_t *store);
 static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
 static void ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
-
-
-void
-ngx_wafcert_store_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
-{
-    ngx_pid_t            pid[NGX_WAFCERT_SLOTS];
-    ngx_uint_t           i, n;
-    ngx_wafcert_slot_t  *slots;
-
-    slots = store->sh->slots;
-
-    /* kill() is not for a place where others wait */
-
-    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
-        pid[i] = slots[i].pid;
-
-        if (pid[i] && (pid[i] == ngx_pid
-                       || kill(pid[i], 0) == 0 || ngx_errno != NGX_ESRCH))
-        {
-            pid[i] = 0;
-        }
-    }
-
-    n = 0;
-
-    ngx_wafcert_zone_lock_write(store);
-
-    for (i = 0; i < NGX_WAFCERT_SLOTS; i++) {
-        if (pid[i] && pid[i] == slots[i].pid) {
-            ngx_wafcert_cancel_locked(store, &slots[i]);
-            n++;
-        }
-    }
-
-    ngx_wafcert_zone_unlock(store);
-
-    if (n) {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "zone \"%V\": cancelled %ui changes of processes that "
-                      "are no more", &store->shm_zone->shm.name, n);
-    }
-}
 
 
 ngx_int_t
@@ -158,163 +104,6 @@ ngx_wafcert_copy_wipe(void *data)
 
     ngx_explicit_memzero(buf->data, buf->len);
 }
-void
-ngx_wafcert_store_scan(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan)
-{
-    ngx_wafcert_zone_lock(store);
-
-    scan->below = store->sh->sequence + 1;
-    scan->sequence = 0;
-
-    ngx_wafcert_zone_unlock(store);
-}
-
-
-ngx_int_t
-ngx_wafcert_store_next(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan,
-    ngx_wafcert_copy_t *copy, u_char *item)
-{
-    ngx_int_t              rc;
-    ngx_uint_t             count;
-    ngx_rbtree_key_t       key;
-    ngx_wafcert_node_t    *n;
-    ngx_wafcert_cursor_t   cursor;
-
-    count = 1;
-    key = ngx_wafcert_index_string_key(&scan->project);
-
-    ngx_wafcert_zone_lock(store);
-
-    rc = ngx_wafcert_scan_locked(store->sh, scan, key, &count, &n);
-
-    if (rc == NGX_OK) {
-        (void) ngx_wafcert_node_copy_item_locked(copy, item, n, &cursor);
-    }
-
-    ngx_wafcert_zone_unlock(store);
-
-    return rc;
-}
-
-
-ngx_int_t
-ngx_wafcert_store_count(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan,
-    ngx_uint_t max, ngx_uint_t *count)
-{
-    ngx_int_t            rc;
-    ngx_uint_t           rest;
-    ngx_rbtree_key_t     key;
-    ngx_wafcert_node_t  *n;
-
-    rest = max;
-    key = ngx_wafcert_index_string_key(&scan->project);
-
-    ngx_wafcert_zone_lock(store);
-
-    rc = ngx_wafcert_scan_locked(store->sh, scan, key, &rest, &n);
-
-    ngx_wafcert_zone_unlock(store);
-
-    *count += max - rest;
-
-    return rc;
-}
-
-
-/* passes over "count" matches, and leaves the number that are missing */
-
-static ngx_int_t
-ngx_wafcert_scan_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_scan_t *scan,
-    ngx_rbtree_key_t key, ngx_uint_t *count, ngx_wafcert_node_t **np)
-{
-    ngx_uint_t              i;
-    ngx_queue_t            *q;
-    ngx_wafcert_node_t     *n;
-    ngx_wafcert_project_t  *project;
-
-    project = ngx_wafcert_project_locked(sh, &scan->project, key);
-    if (project == NULL) {
-        return NGX_DONE;
-    }
-
-    q = ngx_wafcert_resume_locked(sh, project, scan);
-
-    for (i = 0; i < NGX_WAFCERT_STEP && *count; i++) {
-
-        if (q == ngx_queue_sentinel(&project->records)) {
-            return NGX_DONE;
-        }
-
-        n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
-
-        scan->sequence = n->sequence;
-        ngx_memcpy(scan->id, n->id, NGX_WAFCERT_ID_LEN);
-
-        q = ngx_queue_next(q);
-
-        if (n->sequence >= scan->below) {
-            continue;
-        }
-
-        scan->below = n->sequence;
-
-        if (ngx_wafcert_match(n, scan)) {
-            *np = n;
-            (*count)--;
-        }
-    }
-
-    return *count ? NGX_AGAIN : NGX_OK;
-}
-
-
-static ngx_queue_t *
-ngx_wafcert_resume_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_project_t *project, ngx_wafcert_scan_t *scan)
-{
-    ngx_wafcert_node_t  *n;
-
-    if (scan->sequence) {
-        n = ngx_wafcert_find_id_locked(sh, project, scan->id);
-
-        if (n && n->sequence == scan->sequence) {
-            return ngx_queue_next(&n->queue);
-        }
-    }
-
-    /* at the start, or where it stood was deleted: "below" tells the way */
-
-    return ngx_queue_head(&project->records);
-}
-
-
-static ngx_uint_t
-ngx_wafcert_match(ngx_wafcert_node_t *n, ngx_wafcert_scan_t *scan)
-{
-    u_char  *p, *last;
-
-    if (scan->exp_status != -1
-        && wafcert_exp_status(n->not_after, scan->now)
-           != (ngx_uint_t) scan->exp_status)
-    {
-        return 0;
-    }
-
-    if (scan->name.len == 0) {
-        return 1;
-    }
-
-    p = ngx_wafcert_node_name(n);
-    last = p + n->name_len;
-
-    for ( /* void */ ; p + scan->name.len <= last; p++) {
-        if (ngx_memcmp(p, scan->name.data, scan->name.len) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
 
 
 ngx_int_t
@@ -349,6 +138,14 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_project_t  *project;
 
     sh = store->sh;
+
+    if (sh->instance != ngx_wafcert_instance(store)) {
+        return wafcert_refuse(verdict, WAFCERT_COMMIT_FAILED,
+                              "the server's configuration has changed while "
+                              "the request was processed");
+    }
+
+    change->seen = sh->seen;
 
     project = ngx_wafcert_project_locked(sh, &change->project, project_key);
 
@@ -418,7 +215,10 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
 
         } else {
             slot->project->certificates++;
+            n->sequence = ++store->sh->sequence;
         }
+
+        change->sequence = n->sequence;
 
         if (ngx_wafcert_zone_full_locked(store)) {
             return NGX_ERROR;
@@ -536,6 +336,12 @@ ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
 }
 
 
+static uint64_t
+ngx_wafcert_instance(ngx_wafcert_store_t *store)
+{
+    return store->state ? store->state->instance : 0;
+}
+
 
 static ngx_wafcert_slot_t *
 ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh)
@@ -552,7 +358,7 @@ ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh)
 }
 
 
-static ngx_wafcert_project_t *
+ngx_wafcert_project_t *
 ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh, const ngx_str_t *name,
     ngx_rbtree_key_t key)
 {
@@ -618,7 +424,7 @@ ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
 }
 
 
-static ngx_wafcert_node_t *
+ngx_wafcert_node_t *
 ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_project_t *project, const u_char *id)
 {
@@ -681,13 +487,238 @@ ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     ngx_wafcert_zone_lock_write(store);
 
     if (slot->pid == ngx_pid) {
-        ngx_wafcert_publish_locked(store, slot);
-        rc = NGX_OK;
+
+        if (store->sh->instance == ngx_wafcert_instance(store)) {
+            ngx_wafcert_publish_locked(store, slot);
+            rc = NGX_OK;
+
+        } else {
+            ngx_wafcert_cancel_locked(store, slot);
+        }
     }
 
     ngx_wafcert_zone_unlock(store);
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_wafcert_store_put(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict)
+{
+    uint64_t             sequence;
+    ngx_int_t            rc;
+    ngx_rbtree_key_t     project_key, name_key;
+    ngx_wafcert_sh_t    *sh;
+    ngx_wafcert_node_t  *n;
+    ngx_wafcert_slot_t  *slot;
+
+    sh = store->sh;
+    sequence = change->sequence;
+    project_key = ngx_wafcert_index_string_key(&change->project);
+    name_key = ngx_wafcert_index_string_key(&change->name);
+
+    ngx_wafcert_zone_lock_write(store);
+
+    rc = ngx_wafcert_reserve_locked(store, change, project_key, name_key,
+                                    verdict);
+    if (rc == NGX_OK) {
+        slot = &sh->slots[change->slot];
+        n = slot->new;
+
+        ngx_wafcert_publish_locked(store, slot);
+
+        if (n && sequence) {
+            n->sequence = sequence;
+            sh->sequence = ngx_max(sh->sequence, sequence);
+        }
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
+void
+ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id)
+{
+    ngx_wafcert_node_t  *n;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    n = ngx_wafcert_find_any_locked(store->sh, id, 0);
+
+    if (n) {
+        ngx_wafcert_queue_remove(&n->queue);
+        ngx_wafcert_queue_insert(&n->project->records, &n->queue);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+ngx_int_t
+ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, ngx_uint_t next)
+{
+    ngx_wafcert_node_t  *n;
+
+    ngx_wafcert_zone_lock(store);
+
+    n = ngx_wafcert_find_any_locked(store->sh, entry->id, next);
+
+    if (n) {
+        entry->revision = n->revision;
+        entry->sequence = n->sequence;
+        entry->project.data = entry->name;
+        entry->project.len = n->project->len;
+
+        ngx_memcpy(entry->id, n->id, NGX_WAFCERT_ID_LEN);
+        ngx_memcpy(entry->name, n->project->name, n->project->len);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return n ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* in the order of the index, and of ids where that has equal keys */
+
+static ngx_wafcert_node_t *
+ngx_wafcert_find_any_locked(ngx_wafcert_sh_t *sh, const u_char *id,
+    ngx_uint_t next)
+{
+    ngx_int_t            rc;
+    ngx_rbtree_key_t     key;
+    ngx_rbtree_node_t   *node, *first;
+    ngx_wafcert_node_t  *n, *found;
+
+    first = NULL;
+    found = NULL;
+    key = ngx_wafcert_index_key(id);
+
+    for (node = sh->ids.root; node != &sh->ids_sentinel; /* void */ ) {
+
+        if (node->key < key) {
+            node = node->right;
+            continue;
+        }
+
+        first = node;
+        node = node->left;
+    }
+
+    for (node = first; node; node = ngx_rbtree_next(&sh->ids, node)) {
+
+        if (node->key != key && (found || !next)) {
+            break;
+        }
+
+        n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
+
+        if (node->key != key) {
+            key = node->key;
+            found = n;
+            continue;
+        }
+
+        rc = ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN);
+
+        if (!next) {
+            if (rc == 0) {
+                return n;
+            }
+
+            continue;
+        }
+
+        if ((key != ngx_wafcert_index_key(id) || rc > 0)
+            && (found == NULL
+                || ngx_memcmp(n->id, found->id, NGX_WAFCERT_ID_LEN) < 0))
+        {
+            found = n;
+        }
+    }
+
+    return found;
+}
+
+
+ngx_int_t
+ngx_wafcert_store_dead(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
+{
+    ngx_pid_t            pid;
+    ngx_uint_t           i;
+    ngx_wafcert_node_t  *n;
+    ngx_wafcert_slot_t  *slot;
+
+    for (i = dead->slot; i < NGX_WAFCERT_SLOTS; i++) {
+        slot = &store->sh->slots[i];
+
+        /* kill() is not for a place where others wait */
+
+        pid = slot->pid;
+
+        if (pid == 0 || pid == ngx_pid || kill(pid, 0) == 0
+            || ngx_errno != NGX_ESRCH)
+        {
+            continue;
+        }
+
+        ngx_wafcert_zone_lock(store);
+
+        if (slot->pid != pid) {
+            ngx_wafcert_zone_unlock(store);
+            continue;
+        }
+
+        n = slot->new ? slot->new : slot->old;
+
+        dead->slot = i;
+        dead->pid = pid;
+        dead->op = (slot->new == NULL && n) ? NGX_WAFCERT_DELETE
+                                            : NGX_WAFCERT_CREATE;
+        dead->new_revision = 0;
+        ngx_memzero(dead->id, NGX_WAFCERT_ID_LEN);
+
+        if (n) {
+            dead->new_revision = n->revision;
+            ngx_memcpy(dead->id, n->id, NGX_WAFCERT_ID_LEN);
+        }
+
+        ngx_wafcert_zone_unlock(store);
+
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+void
+ngx_wafcert_store_settle(ngx_wafcert_store_t *store,
+    ngx_wafcert_dead_t *dead, ngx_uint_t made)
+{
+    ngx_wafcert_slot_t  *slot;
+
+    slot = &store->sh->slots[dead->slot];
+
+    ngx_wafcert_zone_lock_write(store);
+
+    if (slot->pid == dead->pid) {
+
+        if (made) {
+            ngx_wafcert_publish_locked(store, slot);
+
+        } else {
+            ngx_wafcert_cancel_locked(store, slot);
+        }
+    }
+
+    ngx_wafcert_zone_unlock(store);
 }
 
 

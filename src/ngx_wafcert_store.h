@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include "wafcert_cert.h"
 #include "wafcert_json.h"
+#include "wafcert_seal.h"
 #include "wafcert_verdict.h"
 
 
@@ -20,6 +21,7 @@
 
 
 typedef struct ngx_wafcert_store_s  ngx_wafcert_store_t;
+typedef struct ngx_wafcert_state_s  ngx_wafcert_state_t;
 
 
 /* A private copy of a stored certificate: valid while its pool is. */
@@ -52,12 +54,37 @@ typedef struct {
     ngx_str_t              name;
     int64_t                timestamp;   /* ms since 1970 UTC */
     ngx_uint_t             revision;    /* modify, delete: what was judged */
+    ngx_uint_t             new_revision;  /* create, modify */
     ngx_uint_t             quota;       /* of the project; 0: none */
     const wafcert_facts_t *facts;       /* NULL for delete */
     const wafcert_key_t   *key;
 
     ngx_uint_t             slot;        /* the reservation's */
+    uint64_t               sequence;    /* its place in the order of upload */
+    uint64_t               seen;        /* ngx_wafcert_state.h */
 } ngx_wafcert_change_t;
+
+
+/* A reservation whose process is no more. */
+
+typedef struct {
+    ngx_uint_t             slot;
+    ngx_pid_t              pid;
+    ngx_wafcert_op_e       op;
+    u_char                 id[NGX_WAFCERT_ID_LEN];
+    ngx_uint_t             new_revision;
+} ngx_wafcert_dead_t;
+
+
+/* What there is of a certificate, wherever it belongs to. */
+
+typedef struct {
+    u_char                 id[NGX_WAFCERT_ID_LEN];
+    ngx_uint_t             revision;
+    uint64_t               sequence;
+    ngx_str_t              project;
+    u_char                 name[64];    /* the project's */
+} ngx_wafcert_entry_t;
 
 
 /* Which certificates of a project a list is about, and how far it has come. */
@@ -82,8 +109,13 @@ typedef struct {
 ngx_shm_zone_t *ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name,
     size_t size);
 
-/* Cancels what workers reserved that are no more. */
-void ngx_wafcert_store_sweep(ngx_wafcert_store_t *store, ngx_log_t *log);
+/*
+ * Gives a zone its state directory, whose keys are sealed under "seal", which
+ * is taken over, and written in the named thread pool (empty: the default).
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
+    ngx_str_t *dir, wafcert_seal_t *seal, ngx_str_t *threads);
 
 /*
  * Copies a certificate of the project, newest revision, whole, but for the
@@ -131,12 +163,36 @@ ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
 
 /*
  * Makes the change visible.  NGX_ERROR: the reservation is gone, because the
- * zone had to be emptied meanwhile; see ngx_wafcert_repair.c.
+ * zone had to be emptied meanwhile, see ngx_wafcert_repair.c, or was given
+ * another state directory.
  */
 ngx_int_t ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
 void ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
+
+/*
+ * Reserves and publishes at once what is durable already, with the sequence
+ * that it has, unless that is 0.  As ngx_wafcert_store_reserve().
+ */
+ngx_int_t ngx_wafcert_store_put(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
+
+/* Makes it the newest of its project. */
+void ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id);
+
+/*
+ * The certificate with entry->id, or, with "next", the one that comes after it
+ * in some order.  NGX_OK or NGX_DECLINED.
+ */
+ngx_int_t ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, ngx_uint_t next);
+
+/* A reservation of a dead process, from slot number "dead->slot" on. */
+ngx_int_t ngx_wafcert_store_dead(ngx_wafcert_store_t *store,
+    ngx_wafcert_dead_t *dead);
+void ngx_wafcert_store_settle(ngx_wafcert_store_t *store,
+    ngx_wafcert_dead_t *dead, ngx_uint_t made);
 
 
 #endif /* _NGX_WAFCERT_STORE_H_INCLUDED_ */

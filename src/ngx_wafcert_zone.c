@@ -5,12 +5,13 @@
 
 
 #include "ngx_wafcert_zone.h"
+#include "ngx_wafcert_sync.h"
 #include "ngx_wafcert_repair.h"
 #include <sys/mman.h>
 
 
 #define NGX_WAFCERT_MAGIC     0x57414643    /* "WAFC" */
-#define NGX_WAFCERT_LAYOUT    1
+#define NGX_WAFCERT_LAYOUT    2
 
 /* a zone can grow by so much, and shrink again, where it is */
 #define NGX_WAFCERT_HEADROOM  8
@@ -21,6 +22,7 @@ static ngx_shm_zone_t *ngx_wafcert_zone_find(ngx_cycle_t *cycle,
 static size_t ngx_wafcert_zone_map_size(size_t size);
 static ngx_int_t ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_wafcert_zone_keep(ngx_wafcert_store_t *store);
+static void ngx_wafcert_zone_cleanup(void *data);
 
 
 ngx_shm_zone_t *
@@ -84,11 +86,60 @@ ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
     store->shm_zone = shm_zone;
     store->size = size;
     store->pages = size / ngx_pagesize;
+    store->cycle = cf->cycle;
 
     shm_zone->init = ngx_wafcert_zone_init;
     shm_zone->data = store;
 
     return shm_zone;
+}
+
+
+ngx_int_t
+ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
+    ngx_str_t *dir, wafcert_seal_t *seal, ngx_str_t *threads)
+{
+    ngx_pool_cleanup_t   *cln;
+    ngx_wafcert_store_t  *store;
+
+    store = shm_zone->data;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        wafcert_seal_free(seal);
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_wafcert_zone_cleanup;
+    cln->data = store;
+
+    store->dir = *dir;
+    store->seal = seal;
+
+#if (NGX_THREADS)
+    store->thread_pool = ngx_thread_pool_add(cf, threads->len ? threads
+                                                              : NULL);
+    if (store->thread_pool == NULL) {
+        return NGX_ERROR;
+    }
+#endif
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_wafcert_zone_cleanup(void *data)
+{
+    ngx_wafcert_store_t  *store = data;
+
+    if (store->state) {
+        ngx_wafcert_state_release(store->state);
+    }
+
+    if (store->seal) {
+        wafcert_seal_free(store->seal);
+    }
 }
 
 
@@ -170,7 +221,7 @@ ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     store->sh->writer = 0;
 
-    return NGX_OK;
+    return ngx_wafcert_sync_open(store, shm_zone->shm.log);
 }
 
 
@@ -208,6 +259,10 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
     sh->layout = NGX_WAFCERT_LAYOUT;
     sh->generation = 0;
     sh->sequence = 0;
+    sh->state = NULL;
+    sh->instance = 0;
+    sh->seen = 0;
+    sh->failing = 0;
 
     ngx_rbtree_init(&sh->ids, &sh->ids_sentinel, ngx_rbtree_insert_value);
     ngx_rbtree_init(&sh->issuers, &sh->issuers_sentinel,
@@ -260,7 +315,7 @@ ngx_wafcert_zone_keep(ngx_wafcert_store_t *store)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_wafcert_sync_open(store, shm_zone->shm.log);
 }
 
 

@@ -15,12 +15,20 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_event.h>
+#if (NGX_THREADS)
+#include <ngx_thread_pool.h>
+#endif
 #include "ngx_wafcert_record.h"
 #include "ngx_wafcert_store.h"
+#include "wafcert_seal.h"
 
 
 /* changes between reserve and publish; one more waits */
 #define NGX_WAFCERT_SLOTS  256
+
+/* of a zone that could not be written to its state directory */
+#define NGX_WAFCERT_NO_INSTANCE  ((uint64_t) -1)
 
 
 struct ngx_wafcert_project_s {
@@ -56,6 +64,16 @@ typedef struct {
     ngx_atomic_t             generation;
     uint64_t                 sequence;
 
+    /*
+     * The state directory, as the process knows it that has it open, and by
+     * its instance; 0: none.  "seen" tells which of its changes are in the
+     * zone; 0: none of them.
+     */
+    ngx_wafcert_state_t     *state;
+    uint64_t                 instance;
+    volatile uint64_t        seen;
+    ngx_err_t                failing;       /* why changes cannot be stored */
+
     ngx_rbtree_t             ids;
     ngx_rbtree_node_t        ids_sentinel;
     ngx_rbtree_t             issuers;
@@ -76,6 +94,15 @@ struct ngx_wafcert_store_s {
     ngx_shm_zone_t          *shm_zone;
     size_t                   size;          /* as configured */
     ngx_uint_t               pages;         /* that "size" allows */
+    ngx_cycle_t             *cycle;
+
+    /* durability; NULL and empty without */
+    ngx_str_t                dir;
+    wafcert_seal_t          *seal;          /* until "state" has it */
+    ngx_wafcert_state_t     *state;
+#if (NGX_THREADS)
+    ngx_thread_pool_t       *thread_pool;
+#endif
     unsigned                 repaired:1;    /* yet to be logged */
     unsigned                 lost:1;        /* the same, not all of it */
 };
@@ -88,6 +115,12 @@ ngx_int_t ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_lock_write(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_unlock(ngx_wafcert_store_t *store);
+
+/* NULL: there is none. */
+ngx_wafcert_project_t *ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh,
+    const ngx_str_t *name, ngx_rbtree_key_t key);
+ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, const u_char *id);
 
 /* Whether more pages are taken than were configured. */
 ngx_uint_t ngx_wafcert_zone_full_locked(ngx_wafcert_store_t *store);

@@ -1,0 +1,253 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_wafcert_commit.h"
+
+
+static ngx_int_t ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit);
+static ngx_int_t ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit);
+static ngx_int_t ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit,
+    const char *reason);
+static void ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit);
+#if (NGX_THREADS)
+static void ngx_wafcert_commit_thread(void *data, ngx_log_t *log);
+static void ngx_wafcert_commit_event(ngx_event_t *ev);
+#endif
+
+
+ngx_int_t
+ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
+{
+    ngx_wafcert_store_t  *store;
+#if (NGX_THREADS)
+    ngx_thread_task_t    *task;
+#endif
+
+    store = commit->store;
+
+    if (store->state == NULL) {
+        commit->rc = NGX_OK;
+        return ngx_wafcert_commit_end(commit);
+    }
+
+    if (ngx_wafcert_commit_prepare(commit) != NGX_OK) {
+        return ngx_wafcert_commit_cancel(commit, "the server has no memory "
+                                         "left for the request");
+    }
+
+#if (NGX_THREADS)
+
+    task = ngx_thread_task_alloc(commit->pool,
+                                 sizeof(ngx_wafcert_commit_t *));
+    if (task == NULL) {
+        return ngx_wafcert_commit_cancel(commit, "the server has no memory "
+                                         "left for the request");
+    }
+
+    *(ngx_wafcert_commit_t **) task->ctx = commit;
+
+    task->handler = ngx_wafcert_commit_thread;
+    task->event.handler = ngx_wafcert_commit_event;
+    task->event.data = commit;
+
+    if (ngx_thread_task_post(store->thread_pool, task) != NGX_OK) {
+        return ngx_wafcert_commit_cancel(commit, "too many changes wait to be "
+                                         "stored");
+    }
+
+    return NGX_DONE;
+
+#else
+
+    commit->rc = ngx_wafcert_state_write(&commit->write);
+
+    return ngx_wafcert_commit_end(commit);
+
+#endif
+}
+
+
+static ngx_int_t
+ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit)
+{
+    u_char                 id[2 * NGX_WAFCERT_ID_LEN];
+    wafcert_stored_t       stored;
+    ngx_wafcert_write_t   *w;
+    ngx_wafcert_change_t  *change;
+
+    w = &commit->write;
+    change = commit->change;
+
+    ngx_memzero(w, sizeof(ngx_wafcert_write_t));
+
+    w->state = commit->store->state;
+    w->op = change->op;
+    w->seen = change->seen;
+    ngx_memcpy(w->id, change->id, NGX_WAFCERT_ID_LEN);
+
+    if (change->op == NGX_WAFCERT_DELETE) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&stored, sizeof(wafcert_stored_t));
+    ngx_hex_dump(id, change->id, NGX_WAFCERT_ID_LEN);
+
+    stored.project = change->project;
+    stored.sequence = change->sequence;
+    stored.record.id.data = id;
+    stored.record.id.len = sizeof(id);
+    stored.record.name = change->name;
+    stored.record.timestamp = change->timestamp;
+    stored.record.revision = change->new_revision;
+    stored.record.facts = change->facts;
+
+    return ngx_wafcert_commit_text(w->state, &stored, change->key,
+                                   commit->pool, &w->text);
+}
+
+
+ngx_int_t
+ngx_wafcert_commit_text(ngx_wafcert_state_t *state, wafcert_stored_t *stored,
+    const wafcert_key_t *key, ngx_pool_t *pool, ngx_str_t *text)
+{
+    u_char     *p;
+    size_t      size;
+    ngx_str_t   clear, pem;
+
+    size = wafcert_pem_size(key->type, key->der.len, "\n");
+
+    pem.data = ngx_alloc(size, pool->log);
+    if (pem.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = wafcert_pem_encode(pem.data, key->type, &key->der, "\n");
+    pem.len = p - pem.data;
+
+    clear.len = wafcert_json_stored(NULL, stored);
+
+    p = ngx_pnalloc(pool, clear.len + wafcert_sealed_len(pem.len)
+                          + sizeof(WAFCERT_STORED_END));
+
+    if (p) {
+        text->data = p;
+        clear.data = p;
+
+        p += wafcert_json_stored(p, stored);
+        p = wafcert_seal(state->seal, p, &clear, &pem);
+    }
+
+    if (p) {
+        p = ngx_cpymem(p, WAFCERT_STORED_END, sizeof(WAFCERT_STORED_END) - 1);
+        text->len = p - text->data;
+    }
+
+    ngx_explicit_memzero(pem.data, size);
+    ngx_free(pem.data);
+
+    return p ? NGX_OK : NGX_ERROR;
+}
+
+
+#if (NGX_THREADS)
+
+static void
+ngx_wafcert_commit_thread(void *data, ngx_log_t *log)
+{
+    ngx_wafcert_commit_t  *commit = *(ngx_wafcert_commit_t **) data;
+
+    commit->rc = ngx_wafcert_state_write(&commit->write);
+}
+
+
+static void
+ngx_wafcert_commit_event(ngx_event_t *ev)
+{
+    ngx_wafcert_commit_t  *commit = ev->data;
+
+    commit->handler(commit, ngx_wafcert_commit_end(commit));
+}
+
+#endif
+
+
+static ngx_int_t
+ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
+{
+    ngx_wafcert_store_t  *store;
+
+    store = commit->store;
+
+    if (store->state) {
+        ngx_wafcert_commit_log(commit);
+    }
+
+    if (commit->rc == NGX_AGAIN) {
+        ngx_wafcert_store_cancel(store, commit->change);
+        return NGX_AGAIN;
+    }
+
+    if (commit->rc != NGX_OK) {
+        return ngx_wafcert_commit_cancel(commit, strerror(commit->write.err));
+    }
+
+    if (ngx_wafcert_store_publish(store, commit->change) != NGX_OK) {
+        return wafcert_refuse(commit->verdict, WAFCERT_INTERNAL,
+                              "the server's memory was damaged, or its "
+                              "configuration changed, while the change was "
+                              "made");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit, const char *reason)
+{
+    ngx_wafcert_store_cancel(commit->store, commit->change);
+
+    return wafcert_refuse(commit->verdict, WAFCERT_COMMIT_FAILED,
+                          "the change could not be stored, and nothing was "
+                          "changed: %s", reason);
+}
+
+
+/* once for each fault, not once for each request */
+
+static void
+ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit)
+{
+    ngx_wafcert_sh_t     *sh;
+    ngx_wafcert_write_t  *w;
+    ngx_wafcert_store_t  *store;
+
+    w = &commit->write;
+    store = commit->store;
+    sh = store->sh;
+
+    if (commit->rc == NGX_OK) {
+
+        if (sh->failing) {
+            sh->failing = 0;
+
+            ngx_log_error(NGX_LOG_NOTICE, commit->log, 0,
+                          "zone \"%V\": changes can be stored again",
+                          &store->shm_zone->shm.name);
+        }
+
+        return;
+    }
+
+    if (commit->rc == NGX_ERROR && sh->failing != w->err) {
+        sh->failing = w->err;
+
+        ngx_log_error(NGX_LOG_CRIT, commit->log, w->err,
+                      "zone \"%V\": changes cannot be stored in \"%s\": "
+                      "%s failed", &store->shm_zone->shm.name,
+                      w->state->path, w->call);
+    }
+}

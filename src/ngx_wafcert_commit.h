@@ -1,0 +1,63 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_WAFCERT_COMMIT_H_INCLUDED_
+#define _NGX_WAFCERT_COMMIT_H_INCLUDED_
+
+
+/*
+ * The step between reserve and publish: makes a change durable, off the event
+ * loop where nginx has threads.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_wafcert_state.h"
+#include "ngx_wafcert_zone.h"
+
+
+typedef struct ngx_wafcert_commit_s  ngx_wafcert_commit_t;
+
+typedef void (*ngx_wafcert_commit_pt)(ngx_wafcert_commit_t *commit,
+    ngx_int_t rc);
+
+
+/* Must stay in place, with the change and what that refers to. */
+
+struct ngx_wafcert_commit_s {
+    ngx_wafcert_store_t     *store;
+    ngx_wafcert_change_t    *change;
+    wafcert_verdict_t       *verdict;
+    ngx_pool_t              *pool;
+    ngx_log_t               *log;
+    ngx_wafcert_commit_pt    handler;
+    void                    *data;          /* the handler's */
+
+    ngx_wafcert_write_t      write;
+    ngx_int_t                rc;
+};
+
+
+/*
+ * Commits a change that is reserved, and publishes or cancels it.
+ *
+ * NGX_OK: it was published.  NGX_AGAIN: another nginx has changed something
+ * first, sync and judge again.  NGX_DECLINED: "verdict" tells why not.
+ * NGX_DONE: none of these yet; "handler" will be called with one of them, from
+ * the event loop.
+ */
+ngx_int_t ngx_wafcert_commit(ngx_wafcert_commit_t *commit);
+
+/*
+ * The text of a record, in the pool.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_wafcert_commit_text(ngx_wafcert_state_t *state,
+    wafcert_stored_t *stored, const wafcert_key_t *key, ngx_pool_t *pool,
+    ngx_str_t *text);
+
+
+#endif /* _NGX_WAFCERT_COMMIT_H_INCLUDED_ */

@@ -1,0 +1,78 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_WAFCERT_LOAD_H_INCLUDED_
+#define _NGX_WAFCERT_LOAD_H_INCLUDED_
+
+
+/*
+ * Reads certificates from the state directory into the zone.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_wafcert_state.h"
+#include "ngx_wafcert_zone.h"
+
+
+typedef struct {
+    uint64_t                 sequence;
+    u_char                   id[NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_order_t;
+
+
+typedef struct {
+    ngx_wafcert_store_t     *store;
+    ngx_wafcert_state_t     *state;
+    ngx_log_t               *log;
+    wafcert_validator_t     *validator;
+
+    u_char                  *path;
+    ngx_str_t                text;          /* of one file after the other */
+    size_t                   size;
+    ngx_str_t                key;
+    size_t                   key_size;
+
+    ngx_uint_t               loaded;
+    ngx_uint_t               refused;
+
+    ngx_wafcert_order_t     *order;         /* of what was loaded */
+    ngx_uint_t               nalloc;
+
+    unsigned                 live:1;        /* others use the zone */
+    unsigned                 probe:1;       /* is there a record at all? */
+} ngx_wafcert_loader_t;
+
+
+/* NGX_ERROR after an [emerg]; otherwise it must be freed. */
+ngx_int_t ngx_wafcert_loader_init(ngx_wafcert_loader_t *l,
+    ngx_wafcert_store_t *store, ngx_log_t *log);
+void ngx_wafcert_loader_free(ngx_wafcert_loader_t *l);
+
+/*
+ * Reads all files, and removes what was left of changes.  With "probe" set,
+ * only tells, in "loaded", whether there is any.
+ */
+void ngx_wafcert_load_all(ngx_wafcert_loader_t *l);
+
+/*
+ * NGX_OK: it is in the zone, or a newer one.  NGX_DECLINED: there is no file.
+ * NGX_BUSY: it is being changed.  NGX_ERROR: it was refused, and logged.
+ */
+ngx_int_t ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id);
+
+/* There is no file: removes it from the zone.  NGX_OK or NGX_BUSY. */
+ngx_int_t ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, u_char *id);
+
+/* The same for all of which there is none. */
+void ngx_wafcert_load_absent(ngx_wafcert_loader_t *l);
+
+/* Gives what was loaded its order of upload. */
+void ngx_wafcert_load_sort(ngx_wafcert_loader_t *l);
+
+
+#endif /* _NGX_WAFCERT_LOAD_H_INCLUDED_ */

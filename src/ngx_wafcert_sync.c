@@ -1,0 +1,510 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_wafcert_sync.h"
+#include "ngx_wafcert_commit.h"
+#include "ngx_wafcert_load.h"
+
+
+static void ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n);
+static void ngx_wafcert_sync_all(ngx_wafcert_loader_t *l);
+static void ngx_wafcert_sync_seen(ngx_wafcert_store_t *store, uint64_t seen);
+static ngx_uint_t ngx_wafcert_sync_made(ngx_wafcert_store_t *store,
+    ngx_wafcert_dead_t *dead);
+static void ngx_wafcert_sync_dump(ngx_wafcert_store_t *store,
+    ngx_log_t *log);
+static ngx_int_t ngx_wafcert_sync_dump_all(ngx_wafcert_loader_t *l,
+    ngx_wafcert_write_t *w);
+static ngx_int_t ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l,
+    ngx_wafcert_write_t *w, ngx_wafcert_entry_t *entry, ngx_pool_t *pool);
+static void ngx_wafcert_sync_undump(ngx_wafcert_loader_t *l);
+
+
+ngx_int_t
+ngx_wafcert_sync_open(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    ngx_core_conf_t       *ccf;
+    ngx_wafcert_sh_t      *sh;
+    ngx_wafcert_state_t   *state;
+    ngx_wafcert_loader_t   l;
+
+    if (store->dir.len == 0 || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    sh = store->sh;
+    state = sh->state;
+
+    if (state && state->len == store->dir.len
+        && ngx_memcmp(state->path, store->dir.data, state->len) == 0)
+    {
+        if (!wafcert_seal_same_key(state->seal, store->seal)) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "zone \"%V\" has another seal key: stop nginx, "
+                          "seal its directory again with tools/rekey, and "
+                          "start nginx", &store->shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        state->refs++;
+
+    } else {
+        ccf = (ngx_core_conf_t *) ngx_get_conf(store->cycle->conf_ctx,
+                                               ngx_core_module);
+
+        state = ngx_wafcert_state_open(&store->dir, store->seal, ccf->user,
+                                       log);
+        if (state == NULL) {
+            return NGX_ERROR;
+        }
+
+        store->seal = NULL;
+    }
+
+    store->state = state;
+
+    /* of two sets of certificates, neither can take the other's place */
+
+    if (sh->instance == state->instance
+        || sh->ids.root == &sh->ids_sentinel)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_wafcert_loader_init(&l, store, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    l.probe = 1;
+    ngx_wafcert_load_all(&l);
+    ngx_wafcert_loader_free(&l);
+
+    if (l.loaded) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "zone \"%V\" has certificates, and so has its new state "
+                      "directory \"%V\": it must be empty, or nginx be "
+                      "restarted", &store->shm_zone->shm.name, &store->dir);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    sigset_t               set, saved;
+    uint64_t               instance, generation;
+    ngx_msec_t             start;
+    ngx_wafcert_sh_t      *sh;
+    ngx_wafcert_state_t   *state;
+    ngx_wafcert_loader_t   l;
+
+    sh = store->sh;
+    state = store->state;
+    instance = state ? state->instance : 0;
+
+    if (sh->instance == instance || ngx_test_config) {
+        return;
+    }
+
+    if (state == NULL) {
+        sh->instance = 0;
+        sh->state = NULL;
+        return;
+    }
+
+    /*
+     * A worker that dies with the lock is unlocked by the master's handler of
+     * SIGCHLD, which is blocked during a reload.
+     */
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    (void) sigprocmask(SIG_UNBLOCK, &set, &saved);
+
+    /* from here on, old workers change nothing any more */
+
+    sh->state = state;
+    sh->failing = 0;
+    sh->instance = instance;
+    ngx_memory_barrier();
+
+    if (sh->ids.root != &sh->ids_sentinel) {
+        ngx_wafcert_sync_dump(store, log);
+
+    } else if (ngx_wafcert_loader_init(&l, store, log) == NGX_OK) {
+
+        generation = state->changes->generation;
+
+        ngx_time_update();
+        start = ngx_current_msec;
+
+        ngx_wafcert_load_all(&l);
+        ngx_wafcert_load_sort(&l);
+        ngx_wafcert_sync_seen(store, generation);
+
+        ngx_time_update();
+
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "zone \"%V\": loaded %ui certificates from \"%V\" in "
+                      "%M ms, %ui files were refused",
+                      &store->shm_zone->shm.name, l.loaded, &store->dir,
+                      ngx_current_msec - start, l.refused);
+
+        ngx_wafcert_loader_free(&l);
+    }
+
+    (void) sigprocmask(SIG_SETMASK, &saved, NULL);
+}
+
+
+void
+ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    ngx_fd_t               fd;
+    ngx_err_t              err;
+    uint64_t               seen, next;
+    ngx_wafcert_state_t   *state;
+    ngx_wafcert_loader_t   l;
+
+    state = store->state;
+
+    if (state == NULL || store->sh->instance != state->instance) {
+        return;
+    }
+
+    seen = store->sh->seen;
+
+    if (seen == state->changes->generation) {
+        return;
+    }
+
+    next = ngx_wafcert_state_foreign(state, seen);
+
+    if (next) {
+        ngx_wafcert_sync_seen(store, next);
+
+        if (next == state->changes->generation) {
+            return;
+        }
+    }
+
+    /* nothing changes while the other's changes are read */
+
+    fd = ngx_wafcert_state_lock(state, &err);
+    if (fd == NGX_INVALID_FILE) {
+        return;
+    }
+
+    if (ngx_wafcert_loader_init(&l, store, log) == NGX_OK) {
+
+        l.live = 1;
+
+        if (next) {
+            ngx_wafcert_sync_notes(&l, next);
+
+        } else {
+            ngx_wafcert_sync_all(&l);
+        }
+
+        ngx_wafcert_loader_free(&l);
+    }
+
+    ngx_wafcert_state_unlock(fd);
+}
+
+
+static void
+ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n)
+{
+    ngx_int_t               rc;
+    ngx_wafcert_note_t     *note;
+    ngx_wafcert_changes_t  *changes;
+
+    changes = l->state->changes;
+
+    for ( /* void */ ; n < changes->generation; n++) {
+
+        note = &changes->notes[n % NGX_WAFCERT_RING];
+
+        if (note->instance == l->state->instance) {
+            continue;
+        }
+
+        rc = ngx_wafcert_load_file(l, note->id);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_wafcert_load_gone(l, note->id);
+        }
+
+        /* a change of ours that will find out, and be judged again */
+
+        if (rc == NGX_BUSY) {
+            break;
+        }
+    }
+
+    ngx_wafcert_sync_seen(l->store, n);
+}
+
+
+static void
+ngx_wafcert_sync_all(ngx_wafcert_loader_t *l)
+{
+    ngx_wafcert_load_all(l);
+    ngx_wafcert_load_absent(l);
+    ngx_wafcert_sync_seen(l->store, l->state->changes->generation);
+
+    ngx_log_error(NGX_LOG_NOTICE, l->log, 0,
+                  "zone \"%V\": loaded again from \"%V\", %ui files were "
+                  "refused", &l->store->shm_zone->shm.name, &l->store->dir,
+                  l->refused);
+}
+
+
+static void
+ngx_wafcert_sync_seen(ngx_wafcert_store_t *store, uint64_t seen)
+{
+    ngx_wafcert_zone_lock_write(store);
+
+    store->sh->seen = ngx_max(store->sh->seen, seen);
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+void
+ngx_wafcert_sync_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    ngx_uint_t          made, nmade, n;
+    ngx_wafcert_dead_t  dead;
+
+    n = 0;
+    nmade = 0;
+    ngx_memzero(&dead, sizeof(ngx_wafcert_dead_t));
+
+    for ( /* void */ ;
+         ngx_wafcert_store_dead(store, &dead) == NGX_OK;
+         dead.slot++)
+    {
+        made = store->state && ngx_wafcert_sync_made(store, &dead);
+
+        ngx_wafcert_store_settle(store, &dead, made);
+
+        n++;
+        nmade += made;
+    }
+
+    if (n) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "zone \"%V\": ended %ui changes of processes that are "
+                      "no more, %ui of them were stored",
+                      &store->shm_zone->shm.name, n, nmade);
+    }
+}
+
+
+/* whether the file has got to where the change was to bring it */
+
+static ngx_uint_t
+ngx_wafcert_sync_made(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
+{
+    u_char            *path;
+    size_t             size;
+    ngx_fd_t           fd;
+    ngx_int_t          rc;
+    ngx_err_t          err;
+    ngx_str_t          text;
+    ngx_uint_t         made;
+    wafcert_stored_t   stored;
+    wafcert_verdict_t  verdict;
+
+    made = 0;
+    size = 0;
+    ngx_str_null(&text);
+
+    path = malloc(store->state->len + NGX_WAFCERT_PATH_ADD);
+    if (path == NULL) {
+        return 0;
+    }
+
+    fd = ngx_wafcert_state_lock(store->state, &err);
+
+    (void) ngx_wafcert_state_path(store->state, path, dead->id, ".json");
+
+    rc = ngx_wafcert_state_read(path, &text, &size, &verdict);
+
+    if (dead->op == NGX_WAFCERT_DELETE) {
+        made = (rc == NGX_DECLINED);
+
+    } else if (rc == NGX_OK
+               && wafcert_json_stored_read(&stored, &text, &verdict)
+                  == NGX_OK)
+    {
+        made = (stored.record.revision == dead->new_revision);
+        wafcert_json_stored_free(&stored);
+    }
+
+    ngx_wafcert_state_clean(store->state, dead->id, dead->pid);
+
+    if (made) {
+        (void) ngx_wafcert_state_sync_all(store->state);
+    }
+
+    if (fd != NGX_INVALID_FILE) {
+        ngx_wafcert_state_unlock(fd);
+    }
+
+    free(text.data);
+    free(path);
+
+    return made;
+}
+
+
+/*
+ * What cannot be written is not durable, and must not seem to be: no change
+ * is taken then until it can.
+ */
+
+static void
+ngx_wafcert_sync_dump(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    ngx_int_t             rc;
+    ngx_wafcert_write_t   w;
+    ngx_wafcert_loader_t  l;
+
+    ngx_memzero(&w, sizeof(ngx_wafcert_write_t));
+
+    w.state = store->state;
+    w.op = NGX_WAFCERT_CREATE;
+    w.call = "malloc()";
+    w.err = ENOMEM;
+
+    rc = ngx_wafcert_loader_init(&l, store, log);
+
+    if (rc == NGX_OK) {
+        rc = ngx_wafcert_sync_dump_all(&l, &w);
+
+        if (rc != NGX_OK) {
+            ngx_wafcert_sync_undump(&l);
+        }
+
+        ngx_wafcert_loader_free(&l);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_wafcert_sync_seen(store, store->state->changes->generation);
+
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "zone \"%V\": wrote %ui certificates to \"%V\"",
+                      &store->shm_zone->shm.name, l.loaded, &store->dir);
+        return;
+    }
+
+    store->sh->instance = NGX_WAFCERT_NO_INSTANCE;
+
+    ngx_log_error(NGX_LOG_EMERG, log, w.err,
+                  "zone \"%V\": its certificates cannot be written to \"%V\", "
+                  "and no change will be taken until they are: mend it and "
+                  "reload nginx; %s failed",
+                  &store->shm_zone->shm.name, &store->dir, w.call);
+}
+
+
+static ngx_int_t
+ngx_wafcert_sync_dump_all(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w)
+{
+    ngx_int_t             rc;
+    ngx_pool_t           *pool;
+    ngx_wafcert_entry_t   entry;
+
+    ngx_memzero(entry.id, NGX_WAFCERT_ID_LEN);
+
+    while (ngx_wafcert_store_entry(l->store, &entry, 1) == NGX_OK) {
+
+        pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, l->log);
+        if (pool == NULL) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_wafcert_sync_dump_one(l, w, &entry, pool);
+
+        ngx_destroy_pool(pool);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        l->loaded++;
+    }
+
+    if (ngx_wafcert_state_sync_all(l->state) != NGX_OK) {
+        w->err = ngx_errno;
+        w->call = "sync()";
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w,
+    ngx_wafcert_entry_t *entry, ngx_pool_t *pool)
+{
+    ngx_int_t            rc;
+    wafcert_link_t      *leaf;
+    wafcert_stored_t     stored;
+    ngx_wafcert_copy_t   copy;
+
+    rc = ngx_wafcert_store_get(l->store, &entry->project, entry->id, 1, pool,
+                               &copy);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    leaf = &copy.facts.chain[0];
+
+    if (rc != NGX_OK
+        || wafcert_sha256(l->validator, &leaf->der, leaf->sha256) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&stored, sizeof(wafcert_stored_t));
+
+    stored.project = entry->project;
+    stored.sequence = entry->sequence;
+    stored.record = copy.record;
+
+    ngx_memcpy(w->id, entry->id, NGX_WAFCERT_ID_LEN);
+
+    if (ngx_wafcert_commit_text(w->state, &stored, &copy.key, pool, &w->text)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_wafcert_state_dump(w);
+}
+
+
+static void
+ngx_wafcert_sync_undump(ngx_wafcert_loader_t *l)
+{
+    ngx_wafcert_entry_t  entry;
+
+    ngx_memzero(entry.id, NGX_WAFCERT_ID_LEN);
+
+    while (ngx_wafcert_store_entry(l->store, &entry, 1) == NGX_OK) {
+        (void) ngx_wafcert_state_path(l->state, l->path, entry.id, ".json");
+        (void) ngx_delete_file(l->path);
+    }
+}
