@@ -334,8 +334,11 @@ ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
 {
     ngx_uint_t  level;
 
-    level = (wafcert_reason(ctx->verdict.reason)->status
-             == NGX_HTTP_INTERNAL_SERVER_ERROR)
+    /* what a commit fails by is logged once, as long as it lasts */
+
+    level = (ctx->verdict.reason != WAFCERT_COMMIT_FAILED
+             && wafcert_reason(ctx->verdict.reason)->status
+                == NGX_HTTP_INTERNAL_SERVER_ERROR)
             ? NGX_LOG_ERR : NGX_LOG_INFO;
 
     ngx_log_error(level, r->connection->log, 0,

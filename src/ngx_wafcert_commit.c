@@ -7,6 +7,10 @@
 #include "ngx_wafcert_commit.h"
 
 
+/* ms; then the log is told */
+#define NGX_WAFCERT_COMMIT_SLOW  60000
+
+
 static ngx_int_t ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit,
@@ -57,6 +61,10 @@ ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
         return ngx_wafcert_commit_cancel(commit, "too many changes wait to be "
                                          "stored");
     }
+
+    /* a worker that shuts down waits for timers */
+
+    ngx_add_timer(&task->event, NGX_WAFCERT_COMMIT_SLOW);
 
     return NGX_DONE;
 
@@ -167,6 +175,21 @@ static void
 ngx_wafcert_commit_event(ngx_event_t *ev)
 {
     ngx_wafcert_commit_t  *commit = ev->data;
+
+    if (ev->timedout) {
+        ngx_log_error(NGX_LOG_ALERT, commit->log, 0,
+                      "zone \"%V\": a change has not been stored in \"%V\" "
+                      "for %d seconds", &commit->store->shm_zone->shm.name,
+                      &commit->store->dir, NGX_WAFCERT_COMMIT_SLOW / 1000);
+
+        ev->timedout = 0;
+        ngx_add_timer(ev, NGX_WAFCERT_COMMIT_SLOW);
+        return;
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 
     commit->handler(commit, ngx_wafcert_commit_end(commit));
 }

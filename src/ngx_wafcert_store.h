@@ -112,7 +112,7 @@ ngx_shm_zone_t *ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name,
 /*
  * Gives a zone its state directory, whose keys are sealed under "seal", which
  * is taken over, and written in the named thread pool (empty: the default).
- * NGX_ERROR: no memory.
+ * NGX_ERROR: no memory, or another zone has the directory, after an [emerg].
  */
 ngx_int_t ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, wafcert_seal_t *seal, ngx_str_t *threads);

@@ -22,6 +22,8 @@ static ngx_shm_zone_t *ngx_wafcert_zone_find(ngx_cycle_t *cycle,
 static size_t ngx_wafcert_zone_map_size(size_t size);
 static ngx_int_t ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_wafcert_zone_keep(ngx_wafcert_store_t *store);
+static ngx_shm_zone_t *ngx_wafcert_zone_of_dir(ngx_cycle_t *cycle,
+    ngx_str_t *dir);
 static void ngx_wafcert_zone_cleanup(void *data);
 
 
@@ -99,10 +101,21 @@ ngx_int_t
 ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, wafcert_seal_t *seal, ngx_str_t *threads)
 {
+    ngx_shm_zone_t       *other;
     ngx_pool_cleanup_t   *cln;
     ngx_wafcert_store_t  *store;
 
     store = shm_zone->data;
+
+    other = ngx_wafcert_zone_of_dir(cf->cycle, dir);
+
+    if (other) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "state directory \"%V\" is zone \"%V\"'s already",
+                           dir, &other->shm.name);
+        wafcert_seal_free(seal);
+        return NGX_ERROR;
+    }
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
@@ -125,6 +138,37 @@ ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
 #endif
 
     return NGX_OK;
+}
+
+
+static ngx_shm_zone_t *
+ngx_wafcert_zone_of_dir(ngx_cycle_t *cycle, ngx_str_t *dir)
+{
+    ngx_uint_t            i;
+    ngx_shm_zone_t       *zones;
+    ngx_list_part_t      *part;
+    ngx_wafcert_store_t  *store;
+
+    for (part = &cycle->shared_memory.part; part; part = part->next) {
+        zones = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (zones[i].init != ngx_wafcert_zone_init) {
+                continue;
+            }
+
+            store = zones[i].data;
+
+            if (store->dir.len == dir->len
+                && ngx_memcmp(store->dir.data, dir->data, dir->len) == 0)
+            {
+                return &zones[i];
+            }
+        }
+    }
+
+    return NULL;
 }
 
 
