@@ -15,9 +15,10 @@
 
 
 /*
- * Enough for eight links of RSA or P-256, or for one of P-384: 0.8 ms.
+ * In units of 100 us: enough for eight links of RSA or P-256, or for one of
+ * P-384, or for a key of P-384 and two of the former.
  */
-#define WAFCERT_SIGNATURE_BUDGET  8
+#define WAFCERT_BUDGET  8
 
 
 /* One upload on its way through the checks. */
@@ -43,6 +44,7 @@ static ngx_int_t wafcert_job_content(wafcert_job_t *job);
 static ngx_int_t wafcert_content_blocks(wafcert_job_t *job);
 static ngx_int_t wafcert_content_block(wafcert_job_t *job, ngx_uint_t n);
 static ngx_int_t wafcert_content_is_key(wafcert_job_t *job, ngx_uint_t n);
+static ngx_int_t wafcert_content_open(wafcert_job_t *job);
 static ngx_int_t wafcert_content_leaf(wafcert_job_t *job);
 static ngx_int_t wafcert_job_key(wafcert_job_t *job);
 static ngx_int_t wafcert_job_pair(wafcert_job_t *job);
@@ -55,7 +57,7 @@ static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
 static u_char *wafcert_facts_serial(ngx_str_t *serial,
-    const ASN1_INTEGER *number, u_char *p);
+    const wafcert_x509_t *cert, u_char *p);
 static u_char *wafcert_facts_string(ngx_str_t *dst, const ngx_str_t *src,
     u_char *p);
 static void wafcert_job_warn(wafcert_job_t *job, wafcert_warning_e warning);
@@ -213,7 +215,7 @@ wafcert_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
     job.now = now;
     job.verdict = verdict;
 
-    validator->budget = WAFCERT_SIGNATURE_BUDGET;
+    validator->budget = WAFCERT_BUDGET;
 
     /* what the caller has in the queue stays, what we leave does not */
 
@@ -313,6 +315,11 @@ wafcert_job_content(wafcert_job_t *job)
 
         sent->block = i + 1;
         job->chain.nsent++;
+    }
+
+    rc = wafcert_content_open(job);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return wafcert_content_leaf(job);
@@ -458,6 +465,36 @@ wafcert_content_is_key(wafcert_job_t *job, ngx_uint_t n)
 }
 
 
+/* Names can be compared only if all were walked, or all are open. */
+
+static ngx_int_t
+wafcert_content_open(wafcert_job_t *job)
+{
+    ngx_uint_t        i, walked;
+    wafcert_chain_t  *chain;
+
+    chain = &job->chain;
+    walked = 0;
+
+    for (i = 0; i < chain->nsent; i++) {
+        walked += chain->sent[i].cert->walked;
+    }
+
+    if (walked == chain->nsent) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < chain->nsent; i++) {
+        if (wafcert_x509_open(job->validator, chain->sent[i].cert) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /*
  * Under "repair" it is up to the key which block is the leaf: the first one
  * is not if it has issued another one.
@@ -480,7 +517,7 @@ wafcert_content_leaf(wafcert_job_t *job)
 
         if (job->policy->chain == WAFCERT_CHAIN_REPAIR
             && other->cert->public.algo.algo != WAFCERT_ALGO_OTHER
-            && wafcert_chain_issued(other->cert, first->cert))
+            && wafcert_x509_issued(other->cert, first->cert))
         {
             return NGX_OK;
         }
@@ -715,18 +752,15 @@ wafcert_job_facts(wafcert_job_t *job)
     wafcert_sent_t      *sent;
     wafcert_facts_t     *facts;
     wafcert_x509_t      *leaf;
-    const ASN1_INTEGER  *serial;
 
     facts = &job->bundle->facts;
     leaf = job->leaf->cert;
-
-    serial = X509_get0_serialNumber(leaf->x509);
 
     str.data = (u_char *) type;
     str.len = wafcert_public_type(&leaf->public, type);
 
     size = str.len + leaf->hosts.len + sizeof("-00")
-           + 2 * (size_t) ASN1_STRING_length(serial);
+           + 2 * leaf->serial.len;
 
     for (i = 0; i < job->chain.nkept; i++) {
         sent = job->chain.kept[i];
@@ -742,7 +776,7 @@ wafcert_job_facts(wafcert_job_t *job)
 
     p = wafcert_facts_string(&facts->cert_type, &str, p);
     p = wafcert_facts_string(&facts->hosts, &leaf->hosts, p);
-    p = wafcert_facts_serial(&facts->serial_number, serial, p);
+    p = wafcert_facts_serial(&facts->serial_number, leaf, p);
 
     facts->not_before = leaf->not_before;
     facts->nchain = job->chain.nkept;
@@ -765,19 +799,19 @@ wafcert_job_facts(wafcert_job_t *job)
 
 
 static u_char *
-wafcert_facts_serial(ngx_str_t *serial, const ASN1_INTEGER *number, u_char *p)
+wafcert_facts_serial(ngx_str_t *serial, const wafcert_x509_t *cert, u_char *p)
 {
-    int            i, len;
+    size_t         i, len;
     const u_char  *data;
 
     static const u_char  hex[] = "0123456789abcdef";
 
-    data = ASN1_STRING_get0_data(number);
-    len = ASN1_STRING_length(number);
+    data = cert->serial.data;
+    len = cert->serial.len;
 
     serial->data = p;
 
-    if (ASN1_STRING_type(number) == V_ASN1_NEG_INTEGER) {
+    if (cert->negative) {
         *p++ = '-';
     }
 

@@ -231,7 +231,7 @@ wafcert_chain_link(wafcert_validator_t *validator, wafcert_x509_t *cert,
 {
     ngx_uint_t  identified;
 
-    if (issuer->not_ca || !wafcert_chain_issued(cert, issuer)) {
+    if (issuer->not_ca || !wafcert_x509_issued(cert, issuer)) {
         return 0;
     }
 
@@ -259,15 +259,6 @@ wafcert_chain_link(wafcert_validator_t *validator, wafcert_x509_t *cert,
 }
 
 
-ngx_uint_t
-wafcert_chain_issued(const wafcert_x509_t *cert, const wafcert_x509_t *issuer)
-{
-    return X509_NAME_cmp(X509_get_issuer_name(cert->x509),
-                         X509_get_subject_name(issuer->x509))
-           == 0;
-}
-
-
 /*
  * Where a cross-signed certificate was preferred, the root of the same name
  * is left over; it is no stranger to the chain.
@@ -287,7 +278,7 @@ wafcert_chain_roots(wafcert_chain_t *chain)
         }
 
         for (n = 0; n < chain->nkept; n++) {
-            if (wafcert_chain_issued(chain->kept[n]->cert, sent->cert)) {
+            if (wafcert_x509_issued(chain->kept[n]->cert, sent->cert)) {
                 sent->state = WAFCERT_SENT_ROOT;
                 break;
             }
@@ -364,7 +355,7 @@ wafcert_chain_incomplete(const wafcert_chain_t *chain)
     /* under "keep", what follows the leaf may be anything */
 
     for (i = 1; i < chain->nkept; i++) {
-        if (wafcert_chain_issued(chain->kept[0]->cert, chain->kept[i]->cert)) {
+        if (wafcert_x509_issued(chain->kept[0]->cert, chain->kept[i]->cert)) {
             return 0;
         }
     }

@@ -46,10 +46,6 @@ typedef struct {
 } wafcert_chain_t;
 
 
-/* By the names alone. */
-ngx_uint_t wafcert_chain_issued(const wafcert_x509_t *cert,
-    const wafcert_x509_t *issuer);
-
 /* Keeps all as it was sent. */
 void wafcert_chain_keep(wafcert_chain_t *chain);
 

@@ -21,9 +21,11 @@
 
 static ngx_int_t wafcert_hosts_walk(wafcert_x509_t *cert, ngx_str_t *names,
     ngx_uint_t *found);
-static ngx_int_t wafcert_hosts_decode(wafcert_x509_t *cert,
-    ngx_uint_t *found);
+static ngx_int_t wafcert_hosts_decode(wafcert_validator_t *validator,
+    wafcert_x509_t *cert, ngx_uint_t *found);
 static ngx_int_t wafcert_hosts_common_name(wafcert_x509_t *cert);
+static ngx_int_t wafcert_hosts_text(wafcert_x509_t *cert, const u_char *text,
+    size_t len);
 static void wafcert_hosts_name(ngx_str_t *hosts, const u_char *data,
     size_t len);
 static void wafcert_hosts_address(ngx_str_t *hosts, const u_char *data,
@@ -34,31 +36,26 @@ ngx_int_t
 wafcert_x509_hosts(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
     ngx_int_t   rc;
-    ngx_str_t   names;
+    ngx_str_t  *names;
     ngx_uint_t  found;
 
-    if (wafcert_x509_extension(cert, NID_subject_alt_name, &names)
-        != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
-
+    names = &cert->exts[WAFCERT_EXT_NAMES];
     found = 0;
 
-    if (names.len) {
+    if (names->len) {
 
         /* the text of an address has at most thrice the bytes of its DER */
 
-        cert->hosts.data = malloc(names.len * 3);
+        cert->hosts.data = malloc(names->len * 3);
         if (cert->hosts.data == NULL) {
             return NGX_ERROR;
         }
 
         rc = validator->plain ? NGX_DECLINED
-                              : wafcert_hosts_walk(cert, &names, &found);
+                              : wafcert_hosts_walk(cert, names, &found);
 
         if (rc == NGX_DECLINED) {
-            rc = wafcert_hosts_decode(cert, &found);
+            rc = wafcert_hosts_decode(validator, cert, &found);
         }
 
         if (rc != NGX_OK) {
@@ -121,15 +118,22 @@ wafcert_hosts_walk(wafcert_x509_t *cert, ngx_str_t *names, ngx_uint_t *found)
 
 
 static ngx_int_t
-wafcert_hosts_decode(wafcert_x509_t *cert, ngx_uint_t *found)
+wafcert_hosts_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
+    ngx_uint_t *found)
 {
     int                  i;
+    ngx_int_t            rc;
     GENERAL_NAME        *name;
     GENERAL_NAMES       *names;
     const ASN1_STRING   *string;
 
     *found = 0;
     cert->hosts.len = 0;
+
+    rc = wafcert_x509_open(validator, cert);
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     names = X509_get_ext_d2i(cert->x509, NID_subject_alt_name, NULL, NULL);
     if (names == NULL) {
@@ -170,9 +174,15 @@ static ngx_int_t
 wafcert_hosts_common_name(wafcert_x509_t *cert)
 {
     int           i, n, len;
-    u_char       *text, c;
+    u_char       *text;
+    ngx_int_t     rc;
     X509_NAME    *subject;
     ASN1_STRING  *string;
+
+    if (cert->walked) {
+        return wafcert_hosts_text(cert, cert->common_name.data,
+                                  cert->common_name.len);
+    }
 
     subject = X509_get_subject_name(cert->x509);
 
@@ -196,7 +206,21 @@ wafcert_hosts_common_name(wafcert_x509_t *cert)
         return NGX_OK;
     }
 
-    /* "Example CA" and "user@example.com" are common names, but no hosts */
+    rc = wafcert_hosts_text(cert, text, len);
+
+    OPENSSL_free(text);
+
+    return rc;
+}
+
+
+/* "Example CA" and "user@example.com" are common names, but no hosts. */
+
+static ngx_int_t
+wafcert_hosts_text(wafcert_x509_t *cert, const u_char *text, size_t len)
+{
+    u_char  c;
+    size_t  i;
 
     for (i = 0; i < len; i++) {
         c = text[i];
@@ -205,7 +229,6 @@ wafcert_hosts_common_name(wafcert_x509_t *cert)
             && (c < '0' || c > '9')
             && c != '.' && c != '-' && c != '*' && c != '_' && c != ':')
         {
-            OPENSSL_free(text);
             return NGX_OK;
         }
     }
@@ -214,13 +237,10 @@ wafcert_hosts_common_name(wafcert_x509_t *cert)
 
     cert->hosts.data = malloc(len + 1);
     if (cert->hosts.data == NULL) {
-        OPENSSL_free(text);
         return NGX_ERROR;
     }
 
     wafcert_hosts_name(&cert->hosts, text, len);
-
-    OPENSSL_free(text);
 
     return NGX_OK;
 }

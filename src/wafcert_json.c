@@ -16,6 +16,9 @@
 #include "wafcert_json_abridge.h"
 
 
+/* An object takes jansson 1 us, and a body of 128 kB has room for 40,000. */
+#define WAFCERT_JSON_MANY   4096
+
 #define WAFCERT_JSON_FLAGS                                                   \
     (JSON_REJECT_DUPLICATES|JSON_DECODE_ANY|JSON_ALLOW_NUL)
 
@@ -34,6 +37,9 @@ typedef struct {
 
 static void wafcert_json_skip_bom(ngx_str_t *text);
 static ngx_uint_t wafcert_json_blank(const ngx_str_t *text);
+static ngx_int_t wafcert_json_crowded(const ngx_str_t *text,
+    wafcert_verdict_t *verdict);
+static u_char *wafcert_json_string_end(u_char *p, u_char *last);
 static ngx_int_t wafcert_json_fault(const ngx_str_t *text,
     const json_error_t *error, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_json_fault_at(wafcert_verdict_t *verdict,
@@ -101,6 +107,10 @@ wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
     if (wafcert_json_blank(&text)) {
         return wafcert_refuse(verdict, WAFCERT_BODY_EMPTY,
                               "the request has no body, or only blanks in it");
+    }
+
+    if (wafcert_json_crowded(&text, verdict) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
     root = wafcert_json_parse_abridged(&abridged, &text);
@@ -176,6 +186,73 @@ wafcert_json_blank(const ngx_str_t *text)
     }
 
     return 1;
+}
+
+
+static ngx_int_t
+wafcert_json_crowded(const ngx_str_t *text, wafcert_verdict_t *verdict)
+{
+    int         lines;
+    u_char     *p, *last, *line;
+    ngx_uint_t  n;
+
+    last = text->data + text->len;
+    line = text->data;
+    lines = 1;
+    n = 0;
+
+    for (p = text->data; p < last; p++) {
+
+        switch (*p) {
+
+        case '"':
+            p = wafcert_json_string_end(p + 1, last);
+            break;
+
+        case LF:
+            line = p + 1;
+            lines++;
+            break;
+
+        case '{':
+        case '[':
+
+            if (++n > WAFCERT_JSON_MANY) {
+                return wafcert_json_fault_at(verdict, "there are more arrays "
+                                   "and objects than an upload can need",
+                                   lines, (int) (p - line) + 1);
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static u_char *
+wafcert_json_string_end(u_char *p, u_char *last)
+{
+    size_t  escapes;
+
+    for ( /* void */ ; p < last; p++) {
+
+        p = memchr(p, '"', last - p);
+        if (p == NULL) {
+            break;
+        }
+
+        /* the quote before the string ends this, too */
+
+        for (escapes = 0; p[-1 - (ssize_t) escapes] == '\\'; escapes++) {
+            /* void */
+        }
+
+        if (escapes % 2 == 0) {
+            return p;
+        }
+    }
+
+    return last;
 }
 
 

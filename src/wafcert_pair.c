@@ -24,8 +24,11 @@ static const char *wafcert_rsa_prime_fault(BIGNUM **bn,
     wafcert_rsa_member_e prime, wafcert_rsa_member_e crt, BN_CTX *ctx);
 static ngx_int_t wafcert_ec_check(wafcert_validator_t *validator,
     wafcert_private_t *private, wafcert_verdict_t *verdict);
+static ngx_uint_t wafcert_ec_cost(wafcert_algo_e algo);
 static ngx_int_t wafcert_ec_compute(const EC_GROUP *group,
     wafcert_private_t *private, const char **fault);
+static ngx_int_t wafcert_ec_compare(const EC_GROUP *group,
+    const EC_POINT *point, const ngx_str_t *declared, BN_CTX *ctx);
 static ngx_int_t wafcert_ed25519_check(wafcert_private_t *private,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_embedded_check(wafcert_private_t *private,
@@ -290,6 +293,8 @@ wafcert_ec_check(wafcert_validator_t *validator, wafcert_private_t *private,
         }
     }
 
+    validator->budget -= wafcert_ec_cost(private->public.algo.algo);
+
     rc = wafcert_ec_compute(group, private, &fault);
 
     if (rc == NGX_ERROR) {
@@ -308,6 +313,25 @@ wafcert_ec_check(wafcert_validator_t *validator, wafcert_private_t *private,
     }
 
     return NGX_OK;
+}
+
+
+/* Of the budget.  OpenSSL 3.0 has fast code for P-256 and P-521 only. */
+
+static ngx_uint_t
+wafcert_ec_cost(wafcert_algo_e algo)
+{
+    switch (algo) {
+
+    case WAFCERT_ALGO_P384:
+        return 6;
+
+    case WAFCERT_ALGO_P521:
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -353,6 +377,18 @@ wafcert_ec_compute(const EC_GROUP *group, wafcert_private_t *private,
         goto done;
     }
 
+    if (private->pkey == NULL && public->len
+        && public->data[0] == POINT_CONVERSION_UNCOMPRESSED)
+    {
+        rc = wafcert_ec_compare(group, point, public, ctx);
+
+        if (rc == NGX_DECLINED) {
+            *fault = "its public point is not that of its private value";
+        }
+
+        goto done;
+    }
+
     public->data = private->buf;
     public->len = EC_POINT_point2oct(group, point,
                                      POINT_CONVERSION_UNCOMPRESSED,
@@ -367,6 +403,34 @@ done:
     BN_clear_free(d);
     EC_POINT_clear_free(point);
     BN_CTX_free(ctx);
+
+    return rc;
+}
+
+
+/* As coordinates the computed point would cost an inversion. */
+
+static ngx_int_t
+wafcert_ec_compare(const EC_GROUP *group, const EC_POINT *point,
+    const ngx_str_t *declared, BN_CTX *ctx)
+{
+    ngx_int_t   rc;
+    EC_POINT   *other;
+
+    other = EC_POINT_new(group);
+    if (other == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_DECLINED;
+
+    if (EC_POINT_oct2point(group, other, declared->data, declared->len, ctx)
+        && EC_POINT_cmp(group, point, other, ctx) == 0)
+    {
+        rc = NGX_OK;
+    }
+
+    EC_POINT_free(other);
 
     return rc;
 }

@@ -92,6 +92,12 @@ wafcert_x509_signed_by(wafcert_validator_t *validator, wafcert_x509_t *cert,
         return NGX_AGAIN;
     }
 
+    if (wafcert_x509_open(validator, cert) != NGX_OK
+        || wafcert_x509_open(validator, issuer) != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
     validator->budget -= cost;
 
     if (validator->plain) {
@@ -160,7 +166,7 @@ wafcert_x509_pss_digest(const X509_ALGOR *algo)
 
 
 /*
- * In units of about 100 us; 0: it cannot be verified here, or takes long.
+ * Of the budget, for one link; 0: it cannot be verified here, or takes long.
  * P-384 has no fast code in OpenSSL 3.0.
  */
 

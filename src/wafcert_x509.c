@@ -11,6 +11,7 @@
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 #include "wafcert_der.h"
+#include "wafcert_walk.h"
 #include "wafcert_x509.h"
 
 
@@ -32,24 +33,30 @@
 
 
 static wafcert_x509_t *wafcert_x509_lookup(wafcert_validator_t *validator,
-    const u_char *sha256);
+    const ngx_str_t *der);
 static void wafcert_x509_keep(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static void wafcert_x509_free(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_parse(wafcert_validator_t *validator,
     wafcert_x509_t *cert, const char **fault);
-static ngx_int_t wafcert_x509_walk(wafcert_x509_t *cert, const char **fault);
+static ngx_int_t wafcert_x509_decode(wafcert_validator_t *validator,
+    wafcert_x509_t *cert, const char **fault);
+static ngx_int_t wafcert_x509_decode_extensions(wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_fields(wafcert_x509_t *cert,
+    const char **fault);
 static ngx_uint_t wafcert_x509_extensions_many(wafcert_der_t *tbs);
 static ngx_int_t wafcert_x509_plain_spki(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_malformed(const ngx_str_t *der,
     ngx_uint_t block, const char *words, wafcert_verdict_t *verdict);
-static int64_t wafcert_x509_time(const ASN1_TIME *time);
 static ngx_int_t wafcert_x509_names(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_name(BIO *bio, const X509_NAME *name,
     ngx_str_t *text);
 static ngx_uint_t wafcert_x509_utf8(const u_char *p, size_t len);
+static void wafcert_x509_self(wafcert_x509_t *cert);
 static void wafcert_x509_extensions(wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_extension(const wafcert_x509_t *cert,
+    wafcert_ext_e ext, wafcert_der_t *der);
 static void wafcert_x509_asn1_string(const ASN1_STRING *string,
     ngx_str_t *str);
 
@@ -60,7 +67,6 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     wafcert_verdict_t *verdict)
 {
     char             words[128];
-    u_char           sha256[WAFCERT_SHA256_LEN];
     ngx_int_t        rc;
     const char      *fault;
     wafcert_x509_t  *cert;
@@ -69,14 +75,7 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
         return wafcert_x509_malformed(der, block, words, verdict);
     }
 
-    if (!EVP_DigestInit_ex(validator->md, validator->sha256, NULL)
-        || !EVP_DigestUpdate(validator->md, der->data, der->len)
-        || !EVP_DigestFinal_ex(validator->md, sha256, NULL))
-    {
-        return NGX_ERROR;
-    }
-
-    cert = wafcert_x509_lookup(validator, sha256);
+    cert = wafcert_x509_lookup(validator, der);
 
     if (cert) {
         *result = cert;
@@ -92,11 +91,14 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     cert->der.data = (u_char *) cert + sizeof(wafcert_x509_t);
 
     ngx_memcpy(cert->der.data, der->data, der->len);
-    ngx_memcpy(cert->sha256, sha256, WAFCERT_SHA256_LEN);
 
     fault = NULL;
 
-    rc = wafcert_x509_parse(validator, cert, &fault);
+    rc = wafcert_sha256(validator, der, cert->sha256);
+
+    if (rc == NGX_OK) {
+        rc = wafcert_x509_parse(validator, cert, &fault);
+    }
 
     if (rc != NGX_OK) {
         wafcert_x509_free(cert);
@@ -141,8 +143,10 @@ wafcert_x509_cache_free(wafcert_validator_t *validator)
 }
 
 
+/* A digest would take longer: certificates differ in their first bytes. */
+
 static wafcert_x509_t *
-wafcert_x509_lookup(wafcert_validator_t *validator, const u_char *sha256)
+wafcert_x509_lookup(wafcert_validator_t *validator, const ngx_str_t *der)
 {
     ngx_uint_t       i;
     wafcert_x509_t  *cert;
@@ -154,8 +158,8 @@ wafcert_x509_lookup(wafcert_validator_t *validator, const u_char *sha256)
     for (i = 0; i < WAFCERT_CACHE_SIZE; i++) {
         cert = validator->cache[i];
 
-        if (cert
-            && ngx_memcmp(cert->sha256, sha256, WAFCERT_SHA256_LEN) == 0)
+        if (cert && cert->der.len == der->len
+            && ngx_memcmp(cert->der.data, der->data, der->len) == 0)
         {
             validator->used[i] = ++validator->clock;
             return cert;
@@ -218,33 +222,54 @@ wafcert_x509_free(wafcert_x509_t *cert)
 }
 
 
-/*
- * OpenSSL parses all of the certificate but its public key: a library
- * context without a decoder makes that ten times as fast.
- */
-
 static ngx_int_t
 wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
     const char **fault)
 {
-    ngx_int_t      rc;
-    const u_char  *p;
+    ngx_int_t  rc;
 
-    if (wafcert_x509_walk(cert, fault) != NGX_OK) {
+    if (wafcert_x509_fields(cert, fault) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    cert->x509 = X509_new_ex(validator->plain ? NULL : validator->shallow,
-                             NULL);
-    if (cert->x509 == NULL) {
-        return NGX_ERROR;
+    rc = validator->plain ? NGX_DECLINED : wafcert_walk(cert);
+
+    if (rc == NGX_DECLINED) {
+        rc = wafcert_x509_decode(validator, cert, fault);
     }
 
-    p = cert->der.data;
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
-    if (d2i_X509(&cert->x509, &p, (long) cert->der.len) == NULL) {
+    wafcert_x509_extensions(cert);
+    wafcert_x509_self(cert);
+
+    rc = wafcert_x509_hosts(validator, cert);
+
+    if (rc == NGX_DECLINED) {
+        *fault = "has alternative names that cannot be read";
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
+    const char **fault)
+{
+    ngx_int_t            rc;
+    const ASN1_INTEGER  *serial;
+
+    rc = wafcert_x509_open(validator, cert);
+
+    if (rc == NGX_DECLINED) {
         *fault = "does not follow the structure of a certificate";
-        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (validator->plain && wafcert_x509_plain_spki(cert) != NGX_OK) {
@@ -259,16 +284,14 @@ wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
         return NGX_DECLINED;
     }
 
-    wafcert_x509_extensions(cert);
+    serial = X509_get0_serialNumber(cert->x509);
 
-    rc = wafcert_x509_hosts(validator, cert);
+    wafcert_x509_asn1_string(serial, &cert->serial);
+    cert->negative = (ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER);
 
-    if (rc == NGX_DECLINED) {
+    if (wafcert_x509_decode_extensions(cert) != NGX_OK) {
         *fault = "has alternative names that cannot be read";
-    }
-
-    if (rc != NGX_OK) {
-        return rc;
+        return NGX_DECLINED;
     }
 
     wafcert_x509_signature(cert);
@@ -277,10 +300,80 @@ wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
 }
 
 
+/*
+ * One that is there twice is as if it were not there, but for names: to pass
+ * over these could deceive.
+ */
+
+static ngx_int_t
+wafcert_x509_decode_extensions(wafcert_x509_t *cert)
+{
+    int         n;
+    ngx_uint_t  i;
+
+    static const int  nids[WAFCERT_EXTS] = {
+        NID_subject_key_identifier,
+        NID_authority_key_identifier,
+        NID_basic_constraints,
+        NID_subject_alt_name
+    };
+
+    for (i = 0; i < WAFCERT_EXTS; i++) {
+        ngx_str_null(&cert->exts[i]);
+
+        n = X509_get_ext_by_NID(cert->x509, nids[i], -1);
+        if (n < 0) {
+            continue;
+        }
+
+        if (X509_get_ext_by_NID(cert->x509, nids[i], n) < 0) {
+            wafcert_x509_asn1_string(
+                     X509_EXTENSION_get_data(X509_get_ext(cert->x509, n)),
+                     &cert->exts[i]);
+
+        } else if (i == WAFCERT_EXT_NAMES) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * OpenSSL parses all of the certificate but its public key: a library
+ * context without a decoder makes that ten times as fast.
+ */
+
+ngx_int_t
+wafcert_x509_open(wafcert_validator_t *validator, wafcert_x509_t *cert)
+{
+    const u_char  *p;
+
+    if (cert->x509) {
+        return NGX_OK;
+    }
+
+    cert->x509 = X509_new_ex(validator->plain ? NULL : validator->shallow,
+                             NULL);
+    if (cert->x509 == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = cert->der.data;
+
+    if (d2i_X509(&cert->x509, &p, (long) cert->der.len) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
 /* What OpenSSL gives away only at a price: the signed part and the key. */
 
 static ngx_int_t
-wafcert_x509_walk(wafcert_x509_t *cert, const char **fault)
+wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
 {
     ngx_str_t       spki;
     ngx_uint_t      i;
@@ -433,7 +526,7 @@ wafcert_x509_malformed(const ngx_str_t *der, ngx_uint_t block,
  * days are an int: the years 0 to 9999 are all possible here.
  */
 
-static int64_t
+int64_t
 wafcert_x509_time(const ASN1_TIME *time)
 {
     int64_t    days, year, month;
@@ -460,6 +553,45 @@ wafcert_x509_time(const ASN1_TIME *time)
 }
 
 
+/*
+ * The text of a name that was walked tells all that X509_NAME_cmp() looks
+ * at, and it looks at no case.
+ */
+
+ngx_uint_t
+wafcert_x509_issued(const wafcert_x509_t *cert, const wafcert_x509_t *issuer)
+{
+    if (cert->walked && issuer->walked) {
+        return cert->issuer.len == issuer->subject.len
+               && strncasecmp((char *) cert->issuer.data,
+                              (char *) issuer->subject.data,
+                              cert->issuer.len) == 0;
+    }
+
+    return X509_NAME_cmp(X509_get_issuer_name(cert->x509),
+                         X509_get_subject_name(issuer->x509))
+           == 0;
+}
+
+
+/*
+ * RFC 5280, 4.2.1.1: only a self-signed certificate may do without the
+ * identifier; if it is another one, an older key has signed.
+ */
+
+static void
+wafcert_x509_self(wafcert_x509_t *cert)
+{
+    cert->self_signed = wafcert_x509_issued(cert, cert)
+                        && (cert->key_id.len == 0
+                            || cert->authority_id.len == 0
+                            || (cert->key_id.len == cert->authority_id.len
+                                && ngx_memcmp(cert->key_id.data,
+                                              cert->authority_id.data,
+                                              cert->key_id.len) == 0));
+}
+
+
 static ngx_int_t
 wafcert_x509_names(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
@@ -467,21 +599,6 @@ wafcert_x509_names(wafcert_validator_t *validator, wafcert_x509_t *cert)
 
     subject = X509_get_subject_name(cert->x509);
     issuer = X509_get_issuer_name(cert->x509);
-
-    if (X509_NAME_cmp(subject, issuer) == 0) {
-
-        /*
-         * RFC 5280, 4.2.1.1: only a self-signed certificate may do without
-         * the identifier; if it is another one, an older key has signed.
-         */
-
-        cert->self_signed = cert->key_id.len == 0
-                            || cert->authority_id.len == 0
-                            || (cert->key_id.len == cert->authority_id.len
-                                && ngx_memcmp(cert->key_id.data,
-                                              cert->authority_id.data,
-                                              cert->key_id.len) == 0);
-    }
 
     if (wafcert_x509_name(validator->bio, subject, &cert->subject) != NGX_OK
         || wafcert_x509_name(validator->bio, issuer, &cert->issuer) != NGX_OK)
@@ -516,6 +633,8 @@ wafcert_x509_name(BIO *bio, const X509_NAME *name, ngx_str_t *text)
     if (rc < 0) {
         return NGX_ERROR;
     }
+
+    free(text->data);
 
     text->data = malloc(len + 1);
     if (text->data == NULL) {
@@ -586,71 +705,47 @@ wafcert_x509_utf8(const u_char *p, size_t len)
 }
 
 
+/* What cannot be read is as if it were not there. */
+
 static void
 wafcert_x509_extensions(wafcert_x509_t *cert)
 {
-    ngx_str_t      value;
     wafcert_der_t  der, inner;
     wafcert_tlv_t  tlv;
 
-    if (wafcert_x509_extension(cert, NID_subject_key_identifier, &value)
-        == NGX_OK && value.len)
+    if (wafcert_x509_extension(cert, WAFCERT_EXT_KEY_ID, &der) == NGX_OK
+        && wafcert_der_get(&der, WAFCERT_DER_OCTETS, &tlv) == NGX_OK)
     {
-        wafcert_der_init(&der, &value);
-
-        if (wafcert_der_get(&der, WAFCERT_DER_OCTETS, &tlv) == NGX_OK) {
-            cert->key_id = tlv.body;
-        }
+        cert->key_id = tlv.body;
     }
 
-    if (wafcert_x509_extension(cert, NID_authority_key_identifier, &value)
-        == NGX_OK && value.len)
+    if (wafcert_x509_extension(cert, WAFCERT_EXT_AUTHORITY_ID, &der) == NGX_OK
+        && wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK
+        && wafcert_der_get(&inner, WAFCERT_DER_PRIMITIVE(0), &tlv) == NGX_OK)
     {
-        wafcert_der_init(&der, &value);
-
-        if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK
-            && wafcert_der_get(&inner, WAFCERT_DER_PRIMITIVE(0), &tlv)
-               == NGX_OK)
-        {
-            cert->authority_id = tlv.body;
-        }
+        cert->authority_id = tlv.body;
     }
 
-    if (wafcert_x509_extension(cert, NID_basic_constraints, &value)
-        == NGX_OK && value.len)
+    if (wafcert_x509_extension(cert, WAFCERT_EXT_CONSTRAINTS, &der) == NGX_OK
+        && wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK)
     {
-        wafcert_der_init(&der, &value);
-
-        if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK) {
-            cert->not_ca = wafcert_der_get(&inner, WAFCERT_DER_BOOLEAN, &tlv)
-                           != NGX_OK
-                           || tlv.body.len != 1
-                           || tlv.body.data[0] == 0;
-        }
+        cert->not_ca = wafcert_der_get(&inner, WAFCERT_DER_BOOLEAN, &tlv)
+                       != NGX_OK
+                       || tlv.body.len != 1
+                       || tlv.body.data[0] == 0;
     }
 }
 
 
-ngx_int_t
-wafcert_x509_extension(const wafcert_x509_t *cert, int nid, ngx_str_t *value)
+static ngx_int_t
+wafcert_x509_extension(const wafcert_x509_t *cert, wafcert_ext_e ext,
+    wafcert_der_t *der)
 {
-    int              n;
-    X509_EXTENSION  *extension;
-
-    ngx_str_null(value);
-
-    n = X509_get_ext_by_NID(cert->x509, nid, -1);
-    if (n < 0) {
-        return NGX_OK;
-    }
-
-    if (X509_get_ext_by_NID(cert->x509, nid, n) >= 0) {
+    if (cert->exts[ext].len == 0) {
         return NGX_DECLINED;
     }
 
-    extension = X509_get_ext(cert->x509, n);
-
-    wafcert_x509_asn1_string(X509_EXTENSION_get_data(extension), value);
+    wafcert_der_init(der, &cert->exts[ext]);
 
     return NGX_OK;
 }

@@ -28,6 +28,16 @@
 #define WAFCERT_CACHE_MAX_DER  4096
 
 
+typedef enum {
+    WAFCERT_EXT_KEY_ID = 0,
+    WAFCERT_EXT_AUTHORITY_ID,
+    WAFCERT_EXT_CONSTRAINTS,
+    WAFCERT_EXT_NAMES,
+
+    WAFCERT_EXTS
+} wafcert_ext_e;
+
+
 /*
  * Everything in it follows from the DER alone, so that it may be shared by
  * all uploads that send the same issuer.
@@ -37,16 +47,19 @@ typedef struct {
     ngx_str_t               der;            /* a copy */
     u_char                  sha256[WAFCERT_SHA256_LEN];
 
-    X509                   *x509;
+    X509                   *x509;           /* see wafcert_x509_open() */
     EVP_PKEY               *pkey;           /* made at the first need */
     wafcert_public_t        public;
 
     ngx_str_t               tbs;
+    ngx_str_t               serial;         /* without its sign */
+    ngx_str_t               exts[WAFCERT_EXTS];     /* empty: not there */
     ngx_str_t               key_id;         /* empty: it has none */
     ngx_str_t               authority_id;
     ngx_str_t               subject;        /* RFC 2253 */
     ngx_str_t               issuer;
     ngx_str_t               hosts;          /* as in wafcert_facts_t */
+    ngx_str_t               common_name;    /* the last one, if walked */
     int64_t                 not_before;
     int64_t                 not_after;
 
@@ -54,6 +67,8 @@ typedef struct {
     int                     signer;
     unsigned                self_signed:1;
     unsigned                not_ca:1;       /* basicConstraints say so */
+    unsigned                negative:1;     /* the serial number is */
+    unsigned                walked:1;       /* read without OpenSSL */
     unsigned                cached:1;
 
     u_char                 *spki;           /* the plain path's copy */
@@ -73,7 +88,7 @@ struct wafcert_validator_s {
     OSSL_DECODER_CTX       *decoder;        /* of public keys, into "pkey" */
     EVP_PKEY               *pkey;
 
-    ngx_uint_t              budget;         /* for signatures, this upload */
+    ngx_uint_t              budget;         /* of this upload, in 100 us */
     ngx_uint_t              clock;
     ngx_uint_t              used[WAFCERT_CACHE_SIZE];
     wafcert_x509_t         *cache[WAFCERT_CACHE_SIZE];
@@ -92,6 +107,17 @@ ngx_int_t wafcert_x509_read(wafcert_validator_t *validator,
 void wafcert_x509_release(wafcert_x509_t *cert);
 void wafcert_x509_cache_free(wafcert_validator_t *validator);
 
+/* Makes "x509" if it is not there.  NGX_DECLINED: OpenSSL refuses it. */
+ngx_int_t wafcert_x509_open(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+
+/* By the names alone.  Both were walked, or both have "x509". */
+ngx_uint_t wafcert_x509_issued(const wafcert_x509_t *cert,
+    const wafcert_x509_t *issuer);
+
+/* In ms since 1970 UTC; INT64_MIN: it is none. */
+int64_t wafcert_x509_time(const ASN1_TIME *time);
+
 /* Reads the algorithm of its signature. */
 void wafcert_x509_signature(wafcert_x509_t *cert);
 
@@ -101,13 +127,6 @@ ngx_int_t wafcert_x509_signed_by(wafcert_validator_t *validator,
 
 /* Whether OpenSSL's security level 2 refuses a server to send it. */
 ngx_uint_t wafcert_x509_weak(const wafcert_x509_t *cert);
-
-/*
- * The value of the extension, an empty string if it is not there.
- * NGX_DECLINED: it is there twice.
- */
-ngx_int_t wafcert_x509_extension(const wafcert_x509_t *cert, int nid,
-    ngx_str_t *value);
 
 /* Reads the names of hosts.  NGX_DECLINED: they cannot be read. */
 ngx_int_t wafcert_x509_hosts(wafcert_validator_t *validator,

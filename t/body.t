@@ -499,7 +499,7 @@ POST /v1/p/waf/certificate
 {"x": <[ 3000><] 3000>}
 
 --- answers
-400 WAF.00011003 request.body.illegal json_syntax: nested too deep
+400 WAF.00011003 request.body.illegal json_syntax: more arrays and objects
 400 WAF.00011003 request.body.illegal json_syntax: nested too deep
 
 

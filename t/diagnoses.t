@@ -803,6 +803,8 @@ my @broken = (
     [ 'arrays in arrays', { body => '[' x 3000 },
       json_syntax => 'column 2049: arrays or objects are nested too deep',
       $jq ],
+    [ 'thousands of objects', { body => '{"x": [' . '{},' x 40000 . '{}]}' },
+      json_syntax => 'column 12290: there are more arrays and objects', $jq ],
     [ 'a number without end', { body => '{"name": 1e999}' },
       json_syntax => 'column 14: a number is too large', $jq ],
     [ 'the name twice', { body => qq({"name": "a",\n"name": "b"}) },

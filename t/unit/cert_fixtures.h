@@ -57,6 +57,7 @@ typedef struct {
     const char  *san_der;      /* up to 127 bytes of GeneralNames */
     size_t       san_len;
     const char  *key_id;       /* instead of the hash */
+    const char  *org;          /* NULL: ASCII */
     int          units;        /* organizational ones, in the subject */
     int          comments;     /* extensions */
     int          ca;
@@ -263,7 +264,8 @@ cert(spec_t spec)
     name = X509_NAME_new();
     if (spec.subject) {
         X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8,
-                                   (u_char *) "T\xc3\xabst", -1, -1, 0);
+                                   (u_char *) (spec.org ? spec.org : "Test"),
+                                   -1, -1, 0);
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
                                    (u_char *) spec.subject, -1, -1, 0);
     }

@@ -45,7 +45,7 @@ setup(void **state)
 {
     X509      *root, *root2, *inter, *inter2, *leaf, *ninter, *nroot;
     EVP_PKEY  *k, *k2, *ca, *ca2, *rca, *rca2, *rsa, *rsa1024, *ed, *pss,
-              *p384, *p521, *secp, *explicit, *ed448;
+              *p384, *other384, *p521, *secp, *explicit, *ed448;
 
     validator = wafcert_validator_create();
     assert_non_null(validator);
@@ -57,6 +57,7 @@ setup(void **state)
     rca = made(EVP_EC_gen("P-256"));
     rca2 = made(EVP_EC_gen("P-256"));
     p384 = made(EVP_EC_gen("P-384"));
+    other384 = made(EVP_EC_gen("P-384"));
     p521 = made(EVP_EC_gen("P-521"));
     secp = made(EVP_EC_gen("secp256k1"));
     explicit = explicit_key();
@@ -85,6 +86,7 @@ setup(void **state)
     cert((spec_t) { "rekeyed", "Inter", k2, root, rca, .ca = 1 });
     cert((spec_t) { "badid", "Inter", ca, root, rca, .ca = 1,
                     .key_id = "0102" });
+    cert((spec_t) { "upper", "INTER", ca, root, rca, .ca = 1 });
     cert((spec_t) { "notca", "Inter", ca, root, rca, .ca = 0 });
     cert((spec_t) { "self", "self.example.com", k, .ca = 0 });
     cert((spec_t) { "byroot", "byroot.example.com", k, root, rca, .ca = 0 });
@@ -107,6 +109,15 @@ setup(void **state)
                     .digest = "SHA1" });
     cert((spec_t) { "selfsha1", "sha1.example.com", k, .digest = "SHA1" });
     cert((spec_t) { "leafed", "ed.example.com", ed, inter, ca, .ca = 0 });
+    cert((spec_t) { "ca384", "CA 384", p384, .ca = 1, .no_ids = 1 });
+    cert((spec_t) { "inter384", "I 384", p384, certs[ncerts - 1], p384,
+                    .ca = 1, .no_ids = 1 });
+    cert((spec_t) { "rekeyed384", "I 384", other384, certs[ncerts - 2], p384,
+                    .ca = 1, .no_ids = 1 });
+    cert((spec_t) { "nleaf384", "n.example.com", k, certs[ncerts - 2], p384,
+                    .no_ids = 1 });
+    cert((spec_t) { "nleaf384p", "n.example.com", p384, certs[ncerts - 3],
+                    p384, .no_ids = 1 });
     cert((spec_t) { "leaf384", "p384.example.com", p384, inter, ca, .ca = 0 });
     cert((spec_t) { "leaf521", "p521.example.com", p521, inter, ca, .ca = 0 });
     cert((spec_t) { "leafsecp", "k1.example.com", secp, inter, ca, .ca = 0 });
@@ -138,7 +149,8 @@ setup(void **state)
                     .san_len = 31 });
     cert((spec_t) { "badsan", "cn.example.com", k, inter, ca,
                     .san_der = "\x30\x05\x82\x09" "abc", .san_len = 7 });
-    cert((spec_t) { "utf8", "\xd0\xbf\xd1\x80,+\"", k, inter, ca, .ca = 0 });
+    cert((spec_t) { "utf8", "\xd0\xbf\xd1\x80,+\"", k, inter, ca, .ca = 0,
+                    .org = "T\xc3\xabst" });
 
     cert((spec_t) { "longname", "l.example.com", k, inter, ca,
                     .units = 300 });
@@ -283,9 +295,20 @@ static const row_t  good[] = {
     { "leaf rekeyed inter", "k.pk8", REPAIR, 0, "leaf inter",
       W(CHAIN_REPAIRED), NULL },
     { "leaf badid", "k.pk8", REPAIR, 0, "leaf badid", 0, NULL },
+    { "leaf upper", "k.pk8", REPAIR, 0, "leaf upper", 0, NULL },
+    { "utf8 upper", "k.pk8", REPAIR, 0, "utf8 upper", W(NO_HOSTS), "" },
     { "leaf notca inter", "k.pk8", REPAIR, 0, "leaf inter",
       W(CHAIN_REPAIRED), NULL },
     { "nleaf ninter", "k.pk8", REPAIR, 0, "nleaf ninter", 0, NULL },
+
+    /* there is time to verify a link of P-384, but not beside its key */
+
+    { "nleaf384 rekeyed384 inter384", "k.pk8", REPAIR, 0,
+      "nleaf384 inter384", W(CHAIN_REPAIRED), NULL },
+    { "nleaf384p inter384", "p384.pk8", REPAIR, 0, "nleaf384p inter384", 0,
+      NULL },
+    { "nleaf384p rekeyed384 inter384", "p384.pk8", REPAIR, 0,
+      "nleaf384p rekeyed384", W(CHAIN_REPAIRED), NULL },
     { "nleaf ninter nroot", "k.pk8", REPAIR, 0, "nleaf ninter",
       W(ROOT_DROPPED), NULL },
     { "nleaf nfake ninter", "k.pk8", REPAIR, 0, "nleaf ninter",

@@ -412,9 +412,9 @@ test_large(void **state)
         const char  *unit;
         const char  *sentence;
     } cases[] = {
-        { "[", "nested too deep" },
-        { "{\"a\":", "nested too deep" },
-        { "[{\"key\":", "nested too deep" },
+        { "[", "more arrays and objects" },
+        { "{\"a\":", "more arrays and objects" },
+        { "[{\"key\":", "more arrays and objects" },
         { "7", "a number is too large" },
         { "A", "what stands there" },
         { "\"A", "something after its end" },
@@ -427,6 +427,63 @@ test_large(void **state)
         body = repeated(cases[i].unit, size);
 
         assert_refused(body, size, CREATE, WAFCERT_JSON_SYNTAX,
+                       cases[i].sentence);
+
+        free(body);
+    }
+}
+
+
+/* "many" values in an array, behind a name with some brackets in it. */
+
+static char *
+crowded(size_t many, const char *value)
+{
+    char    *body, *p;
+    size_t   i;
+
+    body = malloc(many * (strlen(value) + 1) + 256);
+    assert_non_null(body);
+
+    p = body + sprintf(body, "{\"name\": \"[{\\\"[\\\\\",\n \"content\": \"c\","
+                       " \"key\": \"k\", \"x\": [");
+
+    for (i = 0; i < many; i++) {
+        p += sprintf(p, "%s%s", i ? "," : "", value);
+    }
+
+    sprintf(p, "]}");
+
+    return body;
+}
+
+
+static void
+test_crowded(void **state)
+{
+    char    *body;
+    size_t   i;
+
+    static const struct {
+        size_t            many;
+        const char       *value;
+        wafcert_reason_e  reason;
+        const char       *sentence;
+    } cases[] = {
+        { 40000, "1", WAFCERT_NAME_CHARACTER, "'['" },
+        { 4000, "\"[\\\\\\\"{[\"", WAFCERT_NAME_CHARACTER, "'['" },
+        { 4094, "{}", WAFCERT_NAME_CHARACTER, "'['" },
+        { 4095, "{}", WAFCERT_JSON_SYNTAX,
+          "line 2, column 12318: there are more arrays and objects than" },
+        { 4095, "[]", WAFCERT_JSON_SYNTAX, "more arrays and objects" },
+        { 2048, "[{}]", WAFCERT_JSON_SYNTAX, "more arrays and objects" },
+        { 1, "\"{", WAFCERT_JSON_SYNTAX, "it ends before" }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        body = crowded(cases[i].many, cases[i].value);
+
+        assert_refused(body, strlen(body), CREATE, cases[i].reason,
                        cases[i].sentence);
 
         free(body);
@@ -1459,6 +1516,7 @@ main(void)
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_one_byte_changed),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_crowded),
         cmocka_unit_test(test_no_quote),
         cmocka_unit_test(test_foreign_allocator),
         cmocka_unit_test(test_cleansed),
