@@ -56,6 +56,7 @@ ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
     task->handler = ngx_wafcert_commit_thread;
     task->event.handler = ngx_wafcert_commit_event;
     task->event.data = commit;
+    task->event.log = commit->log;
 
     if (ngx_thread_task_post(store->thread_pool, task) != NGX_OK) {
         return ngx_wafcert_commit_cancel(commit, "too many changes wait to be "
@@ -200,6 +201,7 @@ ngx_wafcert_commit_event(ngx_event_t *ev)
 static ngx_int_t
 ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
 {
+    uint64_t              instance;
     ngx_wafcert_store_t  *store;
 
     store = commit->store;
@@ -218,7 +220,11 @@ ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
     }
 
     if (ngx_wafcert_store_publish(store, commit->change) != NGX_OK) {
-        return wafcert_refuse(commit->verdict, WAFCERT_INTERNAL,
+        instance = store->state ? store->state->instance : 0;
+
+        return wafcert_refuse(commit->verdict,
+                              store->sh->instance == instance
+                              ? WAFCERT_INTERNAL : WAFCERT_COMMIT_FAILED,
                               "the server's memory was damaged, or its "
                               "configuration changed, while the change was "
                               "made");

@@ -378,10 +378,9 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
             change.op = NGX_WAFCERT_MODIFY;
             change.revision = entry.revision;
         }
-
-    } else {
-        change.sequence = stored->sequence;
     }
+
+    change.sequence = stored->sequence;
 
     rc = ngx_wafcert_store_put(l->store, &change, verdict);
 
@@ -487,6 +486,7 @@ ngx_wafcert_load_note(ngx_wafcert_loader_t *l, u_char *id, uint64_t sequence)
 void
 ngx_wafcert_load_sort(ngx_wafcert_loader_t *l)
 {
+    uint64_t    last;
     ngx_uint_t  i;
 
     if (l->loaded == 0 || l->loaded > l->nalloc) {
@@ -496,8 +496,13 @@ ngx_wafcert_load_sort(ngx_wafcert_loader_t *l)
     ngx_qsort(l->order, l->loaded, sizeof(ngx_wafcert_order_t),
               ngx_wafcert_load_cmp);
 
+    /* two may have one number, if one of them was refused at the last start */
+
+    last = 0;
+
     for (i = 0; i < l->loaded; i++) {
-        ngx_wafcert_store_renew(l->store, l->order[i].id);
+        last = ngx_max(l->order[i].sequence, last + 1);
+        ngx_wafcert_store_renew(l->store, l->order[i].id, last);
     }
 }
 
@@ -510,8 +515,11 @@ ngx_wafcert_load_cmp(const void *one, const void *two)
     first = one;
     second = two;
 
-    return (first->sequence > second->sequence)
-           - (first->sequence < second->sequence);
+    if (first->sequence == second->sequence) {
+        return ngx_memcmp(first->id, second->id, NGX_WAFCERT_ID_LEN);
+    }
+
+    return (first->sequence > second->sequence) ? 1 : -1;
 }
 
 

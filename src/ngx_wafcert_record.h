@@ -43,7 +43,8 @@ typedef struct {
     ngx_rbtree_node_t        name_node;
     ngx_queue_t              queue;         /* of the project's records */
     ngx_wafcert_project_t   *project;
-    uint64_t                 sequence;      /* order of upload */
+    uint64_t                 sequence;      /* order of upload, unique */
+    uint64_t                 published;     /* generation it came with */
     int64_t                  timestamp;
     int64_t                  not_before;
     int64_t                  not_after;

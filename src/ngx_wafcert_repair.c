@@ -486,6 +486,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
 
     if (n) {
         n->sequence = from->sequence;
+        n->published = 0;
         n->busy = from->busy;
     }
 

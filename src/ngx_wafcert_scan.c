@@ -26,6 +26,7 @@ ngx_wafcert_store_scan(ngx_wafcert_store_t *store, ngx_wafcert_scan_t *scan)
 {
     ngx_wafcert_zone_lock(store);
 
+    scan->published = store->sh->generation;
     scan->below = store->sh->sequence + 1;
     scan->sequence = 0;
 
@@ -121,7 +122,7 @@ ngx_wafcert_scan_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_scan_t *scan,
 
         scan->below = n->sequence;
 
-        if (ngx_wafcert_match(n, scan)) {
+        if (n->published <= scan->published && ngx_wafcert_match(n, scan)) {
             *np = n;
             (*count)--;
         }

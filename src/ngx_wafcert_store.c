@@ -37,6 +37,8 @@ static ngx_int_t ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
 static uint64_t ngx_wafcert_instance(ngx_wafcert_store_t *store);
 static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
+static void ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
+    ngx_wafcert_node_t *n);
 static void ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
 
@@ -527,12 +529,12 @@ ngx_wafcert_store_put(ngx_wafcert_store_t *store,
         slot = &sh->slots[change->slot];
         n = slot->new;
 
-        ngx_wafcert_publish_locked(store, slot);
-
-        if (n && sequence) {
+        if (change->op == NGX_WAFCERT_CREATE && sequence > n->sequence) {
             n->sequence = sequence;
-            sh->sequence = ngx_max(sh->sequence, sequence);
+            sh->sequence = sequence;
         }
+
+        ngx_wafcert_publish_locked(store, slot);
     }
 
     ngx_wafcert_zone_unlock(store);
@@ -542,7 +544,8 @@ ngx_wafcert_store_put(ngx_wafcert_store_t *store,
 
 
 void
-ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id)
+ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id,
+    uint64_t sequence)
 {
     ngx_wafcert_node_t  *n;
 
@@ -551,6 +554,9 @@ ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id)
     n = ngx_wafcert_find_any_locked(store->sh, id, 0);
 
     if (n) {
+        n->sequence = sequence;
+        store->sh->sequence = ngx_max(store->sh->sequence, sequence);
+
         ngx_wafcert_queue_remove(&n->queue);
         ngx_wafcert_queue_insert(&n->project->records, &n->queue);
     }
@@ -741,11 +747,12 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
         project->refs--;
 
     } else if (old) {
+        n->published = old->published;
         ngx_wafcert_queue_replace(&old->queue, &n->queue);
 
     } else {
-        n->sequence = ++sh->sequence;
-        ngx_wafcert_queue_insert(&project->records, &n->queue);
+        n->published = sh->generation + 1;
+        ngx_wafcert_insert_locked(project, n);
         project->refs++;
     }
 
@@ -777,6 +784,30 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     }
 
     ngx_wafcert_project_release_locked(store, project);
+}
+
+
+/* Those that were reserved later may have been published before. */
+
+static void
+ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
+    ngx_wafcert_node_t *n)
+{
+    ngx_queue_t         *q;
+    ngx_wafcert_node_t  *next;
+
+    for (q = ngx_queue_head(&project->records);
+         q != ngx_queue_sentinel(&project->records);
+         q = ngx_queue_next(q))
+    {
+        next = ngx_queue_data(q, ngx_wafcert_node_t, queue);
+
+        if (next->sequence < n->sequence) {
+            break;
+        }
+    }
+
+    ngx_wafcert_queue_insert(ngx_queue_prev(q), &n->queue);
 }
 
 

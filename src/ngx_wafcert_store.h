@@ -95,6 +95,7 @@ typedef struct {
     ngx_int_t              exp_status;  /* -1: any */
     int64_t                now;         /* ms since 1970 UTC */
 
+    uint64_t               published;   /* only what was there then */
     uint64_t               below;       /* only what was uploaded before */
     uint64_t               sequence;    /* where it stands; 0: at the start */
     u_char                 id[NGX_WAFCERT_ID_LEN];
@@ -178,8 +179,9 @@ void ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
 ngx_int_t ngx_wafcert_store_put(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
 
-/* Makes it the newest of its project. */
-void ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id);
+/* Makes it the newest of its project: no other may have a larger number. */
+void ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id,
+    uint64_t sequence);
 
 /*
  * The certificate with entry->id, or, with "next", the one that comes after it

@@ -131,6 +131,7 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
 
     sh->state = state;
     sh->failing = 0;
+    sh->seen = 0;
     sh->instance = instance;
     ngx_memory_barrier();
 
@@ -222,11 +223,13 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
 static void
 ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n)
 {
+    uint64_t                seen;
     ngx_int_t               rc;
     ngx_wafcert_note_t     *note;
     ngx_wafcert_changes_t  *changes;
 
     changes = l->state->changes;
+    seen = 0;
 
     for ( /* void */ ; n < changes->generation; n++) {
 
@@ -244,12 +247,12 @@ ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n)
 
         /* a change of ours that will find out, and be judged again */
 
-        if (rc == NGX_BUSY) {
-            break;
+        if (rc == NGX_BUSY && seen == 0) {
+            seen = n;
         }
     }
 
-    ngx_wafcert_sync_seen(l->store, n);
+    ngx_wafcert_sync_seen(l->store, seen ? seen : n);
 }
 
 
