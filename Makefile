@@ -2,6 +2,7 @@
 #                       installed (Debian: nginx-dev, libjansson-dev)
 # make NGINX_SRC=dir    the same for an nginx source tree
 # make install          into nginx's modules directory, below DESTDIR
+# make rekey            build/rekey, which tools/rekey runs
 # make unit             the tests of layer 0, under ASan and UBSan
 # make lint             clang-tidy, cppcheck and shellcheck
 # make clean
@@ -18,7 +19,7 @@ SANITIZE  = -fsanitize=address,undefined -fno-sanitize-recover=all
 NGINX_CONFIGURE = --with-compat --with-http_ssl_module
 
 MODULE  = build/ngx_http_wafcert_module.so
-SOURCES = $(wildcard *.c src/*.c)
+SOURCES = $(wildcard *.c src/*.c tools/*.c)
 LAYER0  = $(patsubst src/%.c,build/unit/%.o,$(wildcard src/wafcert_*.c))
 UNIT    = $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
 
@@ -77,6 +78,13 @@ install: $(MODULE)
 	set -x; install -D -m 644 $(MODULE) "$(DESTDIR)$$dir/$(notdir $(MODULE))"
 
 # layer 0 links with no nginx
+rekey: build/rekey
+
+build/rekey: tools/rekey.c $(wildcard src/wafcert_*.[ch]) $(NGX)/objs/Makefile
+	@echo "CC $@"
+	@$(CC) $(CFLAGS) $(WARNINGS) $(INC) $(LDFLAGS) -o $@ \
+	    $(filter %.c,$^) -ljansson -lcrypto
+
 unit: $(UNIT)
 	@failed=; for test in $(UNIT); do \
 	    echo "== $$test"; $$test || failed="$$failed $$test"; \
@@ -95,7 +103,8 @@ build/unit/%.o: src/%.c $(NGX)/objs/Makefile
 lint: $(SOURCES:=.lint)
 	@echo cppcheck
 	@cppcheck $$(cat .cppcheck) $(subst -isystem ,-I,$(INC)) $(SOURCES)
-	shellcheck -x tools/demo tools/install tools/layers tools/test .ci/run \
+	shellcheck -x tools/demo tools/install tools/layers tools/rekey \
+	    tools/seal-key tools/test .ci/run \
 	    bench/certificates bench/run bench/validate fuzz/run fuzz/seeds
 
 $(SOURCES:=.lint): %.lint: $(NGX)/objs/Makefile
@@ -107,7 +116,7 @@ clean:
 
 FORCE:
 
-.PHONY: FORCE install unit lint clean $(SOURCES:=.lint)
+.PHONY: FORCE install rekey unit lint clean $(SOURCES:=.lint)
 .SECONDARY: $(LAYER0)
 
 -include $(wildcard build/unit/*.d)

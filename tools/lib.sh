@@ -83,15 +83,23 @@ free_port() {
 # directory of its own, as nginx -p <directory>/ -c conf/nginx.conf
 example() {
     mkdir -p "$2/conf" "$2/logs" "$2/modules" "$2/temp"
+
+    # another user could not get at what is below /root
+    user=
+    [ "$(id -u)" != 0 ] || user='user root;'
+
     ln -sf "$PWD/build/ngx_http_wafcert_module.so" "$2/modules/"
     sed -e "s|127\.0\.0\.1:8080|127.0.0.1:$3|" \
         -e "s|/var/log/nginx/|logs/|" \
-        -e "s|^events|pid logs/nginx.pid;\n\n&|" \
+        -e "s|/var/lib/wafcert|state|" \
+        -e "s|^events|$user\npid logs/nginx.pid;\n\n&|" \
         -e "s|^http {|&\n\
     client_body_temp_path temp/1;\n    proxy_temp_path temp/2;\n\
     fastcgi_temp_path temp/3;\n    uwsgi_temp_path temp/4;\n\
     scgi_temp_path temp/5;\n|" \
         "$1" >"$2/conf/nginx.conf"
+
+    [ -e "$2/conf/wafcert.seal" ] || tools/seal-key "$2/conf/wafcert.seal"
 }
 
 

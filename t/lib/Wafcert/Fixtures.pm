@@ -145,6 +145,8 @@ sub make {
     key('other', 'RSA', 'rsa_keygen_bits:2048');
     key('ec', 'EC', 'ec_paramgen_curve:P-256');
     key('ec2', 'EC', 'ec_paramgen_curve:P-256');
+    key('p384', 'EC', 'ec_paramgen_curve:P-384');
+    key('p521', 'EC', 'ec_paramgen_curve:P-521');
     key('ed', 'ED25519');
     key('ed448', 'ED448');
 
@@ -154,14 +156,14 @@ sub make {
     certificate('inter', subject => '/O=Wafcert/CN=Intermediate',
                 issuer => 'root', extensions => \@ca);
 
-    leaf($_) for qw(rsa ec ed ed448);
+    leaf($_) for qw(rsa ec p384 p521 ed ed448);
     leaf('renewed', key => 'rsa');
     leaf('soon', key => 'ec', days => 20);
     certificate('nohosts', key => 'ec', subject => '/O=Wafcert',
                 issuer => 'inter', extensions => []);
 
     bundle("$_.chain", "$_.crt", 'inter.crt')
-        for qw(rsa ec ed renewed soon nohosts);
+        for qw(rsa ec p384 p521 ed renewed soon nohosts);
     bundle('rsa.full', 'rsa.crt', 'inter.crt', 'root.crt');
     bundle('rsa.wrong', 'inter.crt', 'rsa.crt');
     bundle('rsa.many', ('rsa.crt') x 11);

@@ -16,8 +16,10 @@ use strict;
 use warnings;
 
 use Cwd ();
+use Digest::SHA ();
 use Exporter qw(import);
 use File::Basename ();
+use File::Find ();
 use File::Path ();
 use IO::Select ();
 use IO::Socket::INET ();
@@ -51,8 +53,16 @@ sub seeded {
 }
 
 
-# certificates with the key of another
-my %key_of = (soon => 'ec', renewed => 'rsa');
+# the fixtures of a pair, where they are not its own .chain and .key
+my %files = (
+    soon    => [ qw(soon.chain ec.key) ],
+    renewed => [ qw(renewed.chain rsa.key) ],
+    pkcs1   => [ qw(rsa.chain rsa.pkcs1) ],
+    sec1    => [ qw(ec.chain ec.sec1) ],
+    full    => [ qw(rsa.full rsa.key) ],
+    alone   => [ qw(rsa.crt rsa.key) ],
+    example => [ qw(request.sent request.key) ],
+);
 my %pair;
 
 # The body of an upload.  One pair under many names is many certificates.
@@ -61,26 +71,37 @@ sub upload {
 
     $pair //= 'ec';
 
-    $pair{$pair} //= join ', ',
-        '"content": ' . $json->encode(Wafcert::Fixtures::text("$pair.chain")),
-        '"key": ' . $json->encode(Wafcert::Fixtures::text(
-                                   ($key_of{$pair} // $pair) . '.key'));
+    $pair{$pair} //= do {
+        my ($content, $key) = map { $json->encode(Wafcert::Fixtures::text($_)) }
+                                  @{$files{$pair} // [ "$pair.chain",
+                                                       "$pair.key" ]};
+        qq("content": $content, "key": $key);
+    };
 
     return qq({"name": "$name", $pair{$pair}});
 }
 
 
 # size      of the zone; default 1m
+# state     directory, below that of the server; default none
+# seal_key  file, made where it is missing; default "seal.key"
+# zone      more parameters of "wafcert_zone"
 # workers   default 4
 # listen    more parameters of "listen"
 # server    more directives for the server
+# main      more directives for nginx itself
 # level     of the error log; default "notice"
+# daemon    1: as for a binary upgrade
+# env       what nginx is to find in its environment, by name
+# start     0: not yet
+# prefix    its directory; default one of its own
 sub new {
     my ($class, %arg) = @_;
 
     my $self = bless {
-        size => '1m', workers => 4, listen => '', server => '',
-        level => 'notice', owner => $$, %arg
+        size => '1m', workers => 4, listen => '', server => '', main => '',
+        state => '', seal_key => 'seal.key', zone => '', level => 'notice',
+        daemon => 0, env => {}, start => 1, owner => $$, %arg
     }, $class;
 
     my $name = Cwd::getcwd() . '/build/scenarios/'
@@ -91,7 +112,7 @@ sub new {
         File::Path::remove_tree($dir) unless kill 0 => $dir =~ /(\d+)$/;
     }
 
-    $self->{prefix} = "$name-$$";
+    $self->{prefix} //= "$name-$$";
     $self->{port} = free_port();
 
     # nginx ends with the test, whatever ends it
@@ -101,7 +122,7 @@ sub new {
     File::Path::make_path("$self->{prefix}/logs", "$self->{prefix}/temp");
 
     $self->configure;
-    $self->start;
+    $self->start if $self->{start};
 
     return $self;
 }
@@ -124,13 +145,24 @@ sub configure {
     my $temp = join '', map { "    ${_}_temp_path temp/$_;\n" }
                             qw(client_body proxy fastcgi uwsgi scgi);
 
+    my $daemon = $self->{daemon} ? 'on' : 'off';
+    my $zone = "zone=certs:$self->{size} $self->{zone}";
+    my $user = reachable($self->{prefix}) ? '' : 'user root;';
+
+    if ($self->{state}) {
+        $zone .= " state=$self->{state} seal_key=$self->{seal_key}";
+        $self->seal_key($self->{seal_key});
+    }
+
     $self->write_file('nginx.conf', <<"END");
 load_module $module;
-daemon off;
+daemon $daemon;
 worker_processes $self->{workers};
 pid logs/nginx.pid;
 error_log logs/error.log $self->{level};
 worker_shutdown_timeout 30s;
+$user
+$self->{main}
 
 events {
     worker_connections 1024;
@@ -141,7 +173,7 @@ http {
     keepalive_requests 1000000;
     add_header X-Worker \$pid always;
 $temp
-    wafcert_zone zone=certs:$self->{size};
+    wafcert_zone $zone;
 
     server {
         listen 127.0.0.1:$self->{port} backlog=1024 $self->{listen};
@@ -161,6 +193,18 @@ END
 }
 
 
+# Whether workers that are not root could get at a directory.
+sub reachable {
+    my ($dir) = @_;
+
+    for ( ; $dir; $dir =~ s{/[^/]*\z}{}) {
+        return 0 if $> == 0 && !((stat $dir)[2] & 1);
+    }
+
+    return 1;
+}
+
+
 sub write_file {
     my ($self, $name, $text) = @_;
 
@@ -170,36 +214,124 @@ sub write_file {
 }
 
 
-sub start {
+# nginx takes what is not absolute to be below the prefix
+sub path {
+    my ($self, $name) = @_;
+
+    return $name =~ m{^/} ? $name : "$self->{prefix}/$name";
+}
+
+
+# Makes a seal key, unless there is one.
+sub seal_key {
+    my ($self, $name) = @_;
+
+    my $file = $self->path($name);
+
+    return if -e $file;
+    system('tools/seal-key', $file) == 0 or die "tools/seal-key failed\n";
+}
+
+
+sub command {
     my ($self) = @_;
 
-    local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
+    # a binary upgrade looks for no file in $PATH
 
-    my @command = ($ENV{TEST_NGINX_BINARY} // 'nginx', '-p',
-                   "$self->{prefix}/", '-c', 'nginx.conf',
-                   '-e', 'logs/error.log');
+    my $nginx = $ENV{TEST_NGINX_BINARY} // 'nginx';
 
-    unshift @command, 'valgrind', split ' ', $ENV{TEST_NGINX_USE_VALGRIND}
-        if under_valgrind();
+    $nginx = (grep { -x } map { "$_/$nginx" }
+                  split(/:/, $ENV{PATH}), '/usr/sbin')[0] // $nginx
+        unless $nginx =~ m{/};
+
+    return ($nginx, '-p', "$self->{prefix}/", '-c', 'nginx.conf',
+            '-e', 'logs/error.log');
+}
+
+
+sub run {
+    my ($self, $out, @command) = @_;
 
     my $pid = fork // die "fork: $!\n";
 
     if ($pid == 0) {
         open STDIN, '<', '/dev/null';
-        open STDOUT, '>', "$self->{prefix}/logs/out";
+        open STDOUT, '>', "$self->{prefix}/$out";
         open STDERR, '>&', \*STDOUT;
+        @ENV{keys %{$self->{env}}} = values %{$self->{env}};
         { exec @command };
         POSIX::_exit(127);
+    }
+
+    return $pid;
+}
+
+
+# Whether "nginx -t" takes the configuration, and what it says.
+sub test {
+    my ($self) = @_;
+
+    waitpid $self->run('logs/test', $self->command, '-t'), 0;
+
+    return ($? == 0, Wafcert::Fixtures::read_file("$self->{prefix}/logs/test"));
+}
+
+
+sub start {
+    my ($self) = @_;
+
+    my @command = $self->command;
+
+    unshift @command, 'valgrind', split ' ', $ENV{TEST_NGINX_USE_VALGRIND}
+        if under_valgrind();
+
+    my $from = length $self->log;
+    my $pid = $self->run('logs/out', @command);
+
+    if ($self->{daemon}) {
+        waitpid $pid, 0;
+        $pid = $self->pid('nginx.pid') unless $?;
     }
 
     $self->{master} = $pid;
 
     $self->wait_for('nginx starts', sub {
-        die "nginx did not start:\n" . $self->log
-            if waitpid($pid, POSIX::WNOHANG()) == $pid;
+        if ($? && $self->{daemon} || gone($pid)) {
+            delete $self->{master};
+            die "nginx did not start:\n" . substr $self->log, $from;
+        }
 
         return $self->workers == $self->{workers} && $self->socket(quiet => 1);
     });
+}
+
+
+# What nginx says where it does not start.
+sub refuses_to_start {
+    my ($self) = @_;
+
+    return if eval { $self->start; 1 };
+    return $@;
+}
+
+
+sub pid {
+    my ($self, $file) = @_;
+
+    open my $in, '<', "$self->{prefix}/logs/$file" or return;
+    my ($pid) = (<$in> // '') =~ /^(\d+)$/;
+
+    return $pid;
+}
+
+
+# a process that may be ours, or a daemon
+sub gone {
+    my ($pid) = @_;
+
+    my $waited = waitpid $pid, POSIX::WNOHANG();
+
+    return $waited == $pid || $waited == -1 && !kill 0 => $pid;
 }
 
 
@@ -211,14 +343,29 @@ sub stop {
     kill QUIT => $pid;
 
     for (1 .. TIMEOUT * 50) {
-        return 1 if waitpid($pid, POSIX::WNOHANG()) == $pid;
+        return 1 if gone($pid);
         sleep 0.02;
     }
 
-    kill KILL => $self->workers($pid), $pid;
-    waitpid $pid, 0;
+    $self->{master} = $pid;
+    $self->kill_all;
 
     return 0;
+}
+
+
+# Nobody is told to stop.
+sub kill_all {
+    my ($self) = @_;
+
+    my $pid = delete $self->{master} or return;
+
+    # no new worker, while the old ones are counted
+    kill STOP => $pid;
+    my @pids = ($pid, $self->workers($pid));
+
+    kill KILL => @pids;
+    $self->wait_for('all end', sub { !grep { !gone($_) } @pids });
 }
 
 
@@ -228,8 +375,12 @@ sub DESTROY {
     return unless $self->{owner} == $$ && $self->{master};
 
     local ($?, $@);
-    kill TERM => $self->{master};
-    waitpid $self->{master}, 0;
+    my $old = $self->pid('nginx.pid.oldbin');
+
+    for my $pid ($self->{master}, $self->{daemon} && $old ? $old : ()) {
+        kill TERM => $pid;
+        sleep 0.02 until gone($pid);
+    }
 }
 
 
@@ -272,6 +423,28 @@ sub reload {
 }
 
 
+# Starts another master beside this one, as for a new binary, and returns the
+# old one.
+sub upgrade {
+    my ($self) = @_;
+
+    my $old = $self->{master};
+    my $new;
+
+    kill USR2 => $old;
+
+    $self->wait_for('a new master', sub {
+        $new = $self->pid('nginx.pid');
+        return $new && $new != $old && $self->pid('nginx.pid.oldbin')
+               && $self->workers($new) == $self->{workers};
+    });
+
+    $self->{master} = $new;
+
+    return $old;
+}
+
+
 # Ends when the workers of the configuration before are gone.
 sub settle {
     my ($self) = @_;
@@ -287,12 +460,16 @@ sub workers {
     my @pids;
     $master //= $self->{master};
 
+    # a new binary is a child of the old one
+    my $other = $self->pid('nginx.pid') // 0;
+
     for my $file (glob '/proc/[0-9]*/stat') {
         open my $in, '<', $file or next;
         my $stat = <$in> // next;
 
         my ($pid, $state, $parent) = $stat =~ /^(\d+) \(.*\) (\S) (\d+)/s;
-        push @pids, $pid if $parent == $master && $state ne 'Z';
+        push @pids, $pid
+            if $parent == $master && $state ne 'Z' && $pid != $other;
     }
 
     return @pids;
@@ -324,6 +501,37 @@ sub log {
     local $/;
 
     return scalar(<$in>) // '';
+}
+
+
+# What the log has since it was asked for last.
+sub news {
+    my ($self) = @_;
+
+    my $log = $self->log;
+    my $from = $self->{read} // 0;
+
+    $self->{read} = length $log;
+    return substr $log, $from;
+}
+
+
+# How it tells that a directory was loaded.
+sub loaded {
+    my ($self, $n, $refused) = @_;
+
+    my $dir = quotemeta $self->path($self->{state});
+
+    return qr/\[notice\] .*zone "certs": loaded $n certificates from "$dir" (?#
+             )in \d+ ms, ${\($refused \/\/ 0)} files were refused$/m;
+}
+
+
+# The lines of it that are like a pattern.
+sub news_like {
+    my ($self, $pattern) = @_;
+
+    return grep { /$pattern/ } split /^/, $self->news;
 }
 
 
@@ -392,6 +600,18 @@ sub request {
     my ($answer) = $self->at_once(\@request);
 
     return $answer;
+}
+
+
+# Sends a request, and does not wait for its answer.
+sub send {
+    my ($self, @request) = @_;
+
+    my $socket = $self->socket;
+    write_all($socket, wire(@request[0 .. 2], 'Connection: close',
+                            @request[3 .. $#request]));
+
+    return $socket;
 }
 
 
@@ -613,6 +833,101 @@ sub create {
     });
 
     return @answers;
+}
+
+
+# All that clients can see of a project, as text: the list, and each of it.
+sub snapshot {
+    my ($self, $project) = @_;
+
+    my $path = $project ? "//v1/$project/waf/certificate" : '';
+    my $list = $self->request(GET => $path);
+    my @ids = map { $_->{id} } @{$list->json->{items}};
+    my %shown;
+
+    $self->load(8, do { my @todo = @ids; sub {
+        @todo ? [ GET => "$path/" . shift @todo ] : undef
+    } }, sub {
+        my ($request, $answer) = @_;
+        my ($id) = $request->[1] =~ /(\w+)$/;
+
+        $shown{$id} = join ' ', $answer->{status},
+                      $answer->{headers}{etag} // '-', $answer->{body};
+    });
+
+    return join '', "$list->{body}\n", map { "$_ $shown{$_}" } @ids;
+}
+
+
+# Tests that it still is as it was.  What differs is told in a few words.
+sub shows {
+    my ($self, $was, $name, $project) = @_;
+
+    my $is = $self->snapshot($project);
+
+    return Test::More::pass($name) if $is eq $was;
+
+    my @lines = map { [ split /\n/ ] } $is, $was;
+    my ($first) = grep { ($lines[0][$_] // '') ne ($lines[1][$_] // '') }
+                       0 .. 1e6;
+
+    Test::More::fail($name);
+    Test::More::diag(map { my $line = $_->[$first] // 'nothing';
+                           $line =~ s/"(?:content|key)":"[^"]*",//g;
+                           '... ' . substr($line, 0, 400) . "\n" } @lines);
+    return 0;
+}
+
+
+# The file of a record.
+sub record {
+    my ($self, $id) = @_;
+
+    return $self->path($self->{state}) . '/' . substr($id, 0, 2) . "/$id.json";
+}
+
+
+# What there is below the state directory: type, mode, path and content of
+# each, but for directories as nginx makes them, and for what is only between
+# several nginx.
+sub files {
+    my ($self, $state) = @_;
+
+    my $dir = $self->path($state // $self->{state});
+    my @files;
+
+    File::Find::find({ no_chdir => 1, wanted => sub {
+        my $name = substr $_, length $dir;
+        return if $name eq '' || $name eq '/changes';
+
+        my @stat = lstat or return;
+        my $type = -d _ ? 'd' : -f _ ? 'f' : '?';
+
+        return if $type eq 'd' && ($stat[2] & 07777) == 0700;
+
+        my $digest = $type eq 'f' && -s _ < 1e6
+                     ? Digest::SHA::sha256_hex(Wafcert::Fixtures::read_file($_))
+                     : '';
+
+        push @files, sprintf "%s %04o %s %s", $type, $stat[2] & 07777, $name,
+                             $digest;
+    } }, $dir) if -d $dir;
+
+    return join "\n", sort @files;
+}
+
+
+# Tests that they still are as they were.
+sub keeps {
+    my ($self, $was, $name, $state) = @_;
+
+    my %was = map { $_ => 1 } split /\n/, $was;
+    my %is = map { $_ => 1 } split /\n/, $self->files($state);
+    my @differ = ((map { "+ $_" } grep { !$was{$_} } sort keys %is),
+                  (map { "- $_" } grep { !$is{$_} } sort keys %was));
+
+    return Test::More::is(join("\n", grep { defined } @differ[0 .. 9]), '',
+                          $name);
 }
 
 
