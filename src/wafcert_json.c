@@ -37,6 +37,10 @@ typedef struct {
 
 static void wafcert_json_skip_bom(ngx_str_t *text);
 static ngx_uint_t wafcert_json_blank(const ngx_str_t *text);
+static json_t *wafcert_json_parse_abridged(
+    wafcert_json_abridged_t *abridged, const ngx_str_t *text);
+static ngx_int_t wafcert_json_parse(json_t **root, const ngx_str_t *text,
+    wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_json_crowded(const ngx_str_t *text,
     wafcert_verdict_t *verdict);
 static u_char *wafcert_json_string_end(u_char *p, u_char *last);
@@ -113,13 +117,9 @@ wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
         return NGX_DECLINED;
     }
 
-    root = wafcert_json_parse_abridged(&abridged, &text);
-
-    if (root == NULL) {
-        rc = wafcert_json_parse(&root, &text, verdict);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    rc = wafcert_json_load(&root, &abridged, &text, verdict);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     upload->root = root;
@@ -256,7 +256,19 @@ wafcert_json_string_end(u_char *p, u_char *last)
 }
 
 
-json_t *
+ngx_int_t
+wafcert_json_load(json_t **root, wafcert_json_abridged_t *abridged,
+    const ngx_str_t *text, wafcert_verdict_t *verdict)
+{
+    *root = wafcert_json_parse_abridged(abridged, text);
+
+    return *root ? NGX_OK : wafcert_json_parse(root, text, verdict);
+}
+
+
+/* NULL: the whole text has to be parsed, which tells why */
+
+static json_t *
 wafcert_json_parse_abridged(wafcert_json_abridged_t *abridged,
     const ngx_str_t *text)
 {
@@ -289,7 +301,7 @@ wafcert_json_parse_abridged(wafcert_json_abridged_t *abridged,
 }
 
 
-ngx_int_t
+static ngx_int_t
 wafcert_json_parse(json_t **root, const ngx_str_t *text,
     wafcert_verdict_t *verdict)
 {

@@ -47,16 +47,17 @@ ngx_int_t wafcert_json_abridge(wafcert_json_abridged_t *abridged,
     const ngx_str_t *body);
 
 
-/*
- * wafcert_json.c: what its readers share.  Text that was abridged and parsed,
- * or NULL: then there is nothing to be freed, and the whole text is to be
- * parsed.
- */
-struct json_t *wafcert_json_parse_abridged(
-    wafcert_json_abridged_t *abridged, const ngx_str_t *text);
+/* wafcert_json.c: what its readers share */
 
-/* NGX_DECLINED: "verdict" tells where it is wrong.  NGX_ERROR: no memory. */
-ngx_int_t wafcert_json_parse(struct json_t **root, const ngx_str_t *text,
+struct json_t;
+
+/*
+ * Parses the text, abridged if that can be.  NGX_OK: "root" and abridged->buf
+ * must be freed.  NGX_DECLINED: "verdict" tells where it is wrong.
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_json_load(struct json_t **root,
+    wafcert_json_abridged_t *abridged, const ngx_str_t *text,
     wafcert_verdict_t *verdict);
 
 /* The value of a string, wherever it is. */

@@ -44,18 +44,14 @@ wafcert_json_stored_read(wafcert_stored_t *stored, const ngx_str_t *text,
 
     ngx_memzero(stored, sizeof(wafcert_stored_t));
 
-    root = wafcert_json_parse_abridged(&abridged, text);
+    rc = wafcert_json_load(&root, &abridged, text, verdict);
 
-    if (root == NULL) {
-        rc = wafcert_json_parse(&root, text, verdict);
+    if (rc == NGX_DECLINED) {
+        return wafcert_stored_broken(verdict);
+    }
 
-        if (rc == NGX_DECLINED) {
-            return wafcert_stored_broken(verdict);
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     stored->root = root;
