@@ -201,7 +201,7 @@ ngx_wafcert_commit_event(ngx_event_t *ev)
 static ngx_int_t
 ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
 {
-    uint64_t              instance;
+    ngx_int_t             rc;
     ngx_wafcert_store_t  *store;
 
     store = commit->store;
@@ -219,12 +219,12 @@ ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
         return ngx_wafcert_commit_cancel(commit, strerror(commit->write.err));
     }
 
-    if (ngx_wafcert_store_publish(store, commit->change) != NGX_OK) {
-        instance = store->state ? store->state->instance : 0;
+    rc = ngx_wafcert_store_publish(store, commit->change);
 
+    if (rc != NGX_OK) {
         return wafcert_refuse(commit->verdict,
-                              store->sh->instance == instance
-                              ? WAFCERT_INTERNAL : WAFCERT_COMMIT_FAILED,
+                              rc == NGX_ABORT ? WAFCERT_COMMIT_FAILED
+                                              : WAFCERT_INTERNAL,
                               "the server's memory was damaged, or its "
                               "configuration changed, while the change was "
                               "made");

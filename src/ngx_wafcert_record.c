@@ -456,6 +456,17 @@ ngx_wafcert_issuer_release_locked(ngx_slab_pool_t *shpool,
 ngx_rbtree_node_t *
 ngx_wafcert_index_first_locked(ngx_rbtree_t *tree, ngx_rbtree_key_t key)
 {
+    ngx_rbtree_node_t  *first;
+
+    first = ngx_wafcert_index_from_locked(tree, key);
+
+    return (first && first->key == key) ? first : NULL;
+}
+
+
+ngx_rbtree_node_t *
+ngx_wafcert_index_from_locked(ngx_rbtree_t *tree, ngx_rbtree_key_t key)
+{
     ngx_rbtree_node_t  *node, *first;
 
     first = NULL;
@@ -472,7 +483,7 @@ ngx_wafcert_index_first_locked(ngx_rbtree_t *tree, ngx_rbtree_key_t key)
         node = node->left;
     }
 
-    return (first && first->key == key) ? first : NULL;
+    return first;
 }
 
 

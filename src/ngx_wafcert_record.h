@@ -114,6 +114,11 @@ ngx_rbtree_node_t *ngx_wafcert_index_first_locked(ngx_rbtree_t *tree,
     ngx_rbtree_key_t key);
 ngx_rbtree_node_t *ngx_wafcert_index_next_locked(ngx_rbtree_t *tree,
     ngx_rbtree_node_t *node);
+
+/* The first with this key or a larger one. */
+ngx_rbtree_node_t *ngx_wafcert_index_from_locked(ngx_rbtree_t *tree,
+    ngx_rbtree_key_t key);
+
 ngx_rbtree_key_t ngx_wafcert_index_key(const u_char *p);
 ngx_rbtree_key_t ngx_wafcert_index_string_key(const ngx_str_t *s);
 

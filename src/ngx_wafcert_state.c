@@ -95,6 +95,13 @@ ngx_wafcert_state_release(ngx_wafcert_state_t *state)
 }
 
 
+uint64_t
+ngx_wafcert_state_instance(const ngx_wafcert_state_t *state)
+{
+    return state ? state->instance : 0;
+}
+
+
 /*
  * The lock belongs to the open file, which the workers inherit, so it is held
  * until the last of them is gone.  It is exclusive for a moment only: then the

@@ -93,6 +93,9 @@ ngx_wafcert_state_t *ngx_wafcert_state_open(ngx_str_t *path,
     wafcert_seal_t *seal, ngx_uid_t user, ngx_log_t *log);
 void ngx_wafcert_state_release(ngx_wafcert_state_t *state);
 
+/* 0 for NULL: that of a zone without a directory. */
+uint64_t ngx_wafcert_state_instance(const ngx_wafcert_state_t *state);
+
 /*
  * Makes the change durable, or none at all.  NGX_OK; NGX_AGAIN: another nginx
  * has made changes since it was judged; NGX_ERROR with "err" and "call".

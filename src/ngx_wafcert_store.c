@@ -15,8 +15,8 @@ static ngx_wafcert_project_t *ngx_wafcert_project_add_locked(
     ngx_wafcert_store_t *store, const ngx_str_t *name, ngx_rbtree_key_t key);
 static void ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_project_t *project);
-static ngx_wafcert_node_t *ngx_wafcert_find_any_locked(ngx_wafcert_sh_t *sh,
-    const u_char *id, ngx_uint_t next);
+static ngx_wafcert_node_t *ngx_wafcert_find_next_locked(
+    ngx_wafcert_sh_t *sh, const u_char *id);
 static ngx_wafcert_node_t *ngx_wafcert_find_name_locked(
     ngx_wafcert_project_t *project, const ngx_str_t *name,
     ngx_rbtree_key_t key);
@@ -34,7 +34,6 @@ static ngx_wafcert_slot_t *ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh);
 static ngx_int_t ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
     ngx_rbtree_key_t name_key);
-static uint64_t ngx_wafcert_instance(ngx_wafcert_store_t *store);
 static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
 static void ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
@@ -141,7 +140,7 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
 
     sh = store->sh;
 
-    if (sh->instance != ngx_wafcert_instance(store)) {
+    if (sh->instance != ngx_wafcert_state_instance(store->state)) {
         return wafcert_refuse(verdict, WAFCERT_COMMIT_FAILED,
                               "the server's configuration has changed while "
                               "the request was processed");
@@ -338,13 +337,6 @@ ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
 }
 
 
-static uint64_t
-ngx_wafcert_instance(ngx_wafcert_store_t *store)
-{
-    return store->state ? store->state->instance : 0;
-}
-
-
 static ngx_wafcert_slot_t *
 ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh)
 {
@@ -440,7 +432,7 @@ ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
     {
         n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
 
-        if (n->project == project
+        if ((project == NULL || n->project == project)
             && ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN) == 0)
         {
             return n;
@@ -483,20 +475,22 @@ ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     ngx_int_t            rc;
     ngx_wafcert_slot_t  *slot;
 
-    rc = NGX_ERROR;
     slot = &store->sh->slots[change->slot];
 
     ngx_wafcert_zone_lock_write(store);
 
-    if (slot->pid == ngx_pid) {
+    if (slot->pid != ngx_pid) {
+        rc = NGX_ERROR;
 
-        if (store->sh->instance == ngx_wafcert_instance(store)) {
-            ngx_wafcert_publish_locked(store, slot);
-            rc = NGX_OK;
+    } else if (store->sh->instance
+               != ngx_wafcert_state_instance(store->state))
+    {
+        ngx_wafcert_cancel_locked(store, slot);
+        rc = NGX_ABORT;
 
-        } else {
-            ngx_wafcert_cancel_locked(store, slot);
-        }
+    } else {
+        ngx_wafcert_publish_locked(store, slot);
+        rc = NGX_OK;
     }
 
     ngx_wafcert_zone_unlock(store);
@@ -551,7 +545,7 @@ ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id,
 
     ngx_wafcert_zone_lock_write(store);
 
-    n = ngx_wafcert_find_any_locked(store->sh, id, 0);
+    n = ngx_wafcert_find_id_locked(store->sh, NULL, id);
 
     if (n) {
         n->sequence = sequence;
@@ -573,7 +567,8 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
 
     ngx_wafcert_zone_lock(store);
 
-    n = ngx_wafcert_find_any_locked(store->sh, entry->id, next);
+    n = next ? ngx_wafcert_find_next_locked(store->sh, entry->id)
+             : ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
 
     if (n) {
         entry->revision = n->revision;
@@ -591,65 +586,38 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
 }
 
 
-/* in the order of the index, and of ids where that has equal keys */
+/* The order is that of keys, and of ids where keys are equal. */
 
 static ngx_wafcert_node_t *
-ngx_wafcert_find_any_locked(ngx_wafcert_sh_t *sh, const u_char *id,
-    ngx_uint_t next)
+ngx_wafcert_find_next_locked(ngx_wafcert_sh_t *sh, const u_char *id)
 {
-    ngx_int_t            rc;
     ngx_rbtree_key_t     key;
-    ngx_rbtree_node_t   *node, *first;
-    ngx_wafcert_node_t  *n, *found;
+    ngx_rbtree_node_t   *node;
+    ngx_wafcert_node_t  *n, *next;
 
-    first = NULL;
-    found = NULL;
+    next = NULL;
     key = ngx_wafcert_index_key(id);
 
-    for (node = sh->ids.root; node != &sh->ids_sentinel; /* void */ ) {
-
-        if (node->key < key) {
-            node = node->right;
-            continue;
-        }
-
-        first = node;
-        node = node->left;
-    }
-
-    for (node = first; node; node = ngx_rbtree_next(&sh->ids, node)) {
-
-        if (node->key != key && (found || !next)) {
-            break;
-        }
-
+    for (node = ngx_wafcert_index_from_locked(&sh->ids, key);
+         node && (next == NULL || node->key == next->id_node.key);
+         node = ngx_rbtree_next(&sh->ids, node))
+    {
         n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
 
-        if (node->key != key) {
-            key = node->key;
-            found = n;
-            continue;
-        }
-
-        rc = ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN);
-
-        if (!next) {
-            if (rc == 0) {
-                return n;
-            }
-
-            continue;
-        }
-
-        if ((key != ngx_wafcert_index_key(id) || rc > 0)
-            && (found == NULL
-                || ngx_memcmp(n->id, found->id, NGX_WAFCERT_ID_LEN) < 0))
+        if (node->key == key
+            && ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN) <= 0)
         {
-            found = n;
+            continue;
+        }
+
+        if (next == NULL
+            || ngx_memcmp(n->id, next->id, NGX_WAFCERT_ID_LEN) < 0)
+        {
+            next = n;
         }
     }
 
-    return found;
+    return next;
 }
 
 

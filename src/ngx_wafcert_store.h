@@ -164,8 +164,8 @@ ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
 
 /*
  * Makes the change visible.  NGX_ERROR: the reservation is gone, because the
- * zone had to be emptied meanwhile, see ngx_wafcert_repair.c, or was given
- * another state directory.
+ * zone had to be emptied meanwhile, see ngx_wafcert_repair.c.  NGX_ABORT: it
+ * was cancelled, because the zone was given another state directory.
  */
 ngx_int_t ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);

@@ -106,7 +106,7 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
 
     sh = store->sh;
     state = store->state;
-    instance = state ? state->instance : 0;
+    instance = ngx_wafcert_state_instance(state);
 
     if (sh->instance == instance || ngx_test_config) {
         return;

@@ -116,7 +116,7 @@ void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_lock_write(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_unlock(ngx_wafcert_store_t *store);
 
-/* NULL: there is none. */
+/* NULL: there is none.  A project of NULL is any. */
 ngx_wafcert_project_t *ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh,
     const ngx_str_t *name, ngx_rbtree_key_t key);
 ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
