@@ -671,11 +671,7 @@ ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "zone=", 5) == 0
-            && value[i].len > 5)
-        {
-            name.data = value[i].data + 5;
-            name.len = value[i].len - 5;
+        if (ngx_http_wafcert_parameter(&value[i], "zone=", &name)) {
 
             wlcf->shm_zone = ngx_wafcert_store_add(cf, &name, 0);
             if (wlcf->shm_zone == NULL) {
@@ -728,10 +724,7 @@ ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (ngx_strncmp(value[1].data, "tokens=", 7) == 0 && value[1].len > 7) {
-        file.data = value[1].data + 7;
-        file.len = value[1].len - 7;
-
+    if (ngx_http_wafcert_parameter(&value[1], "tokens=", &file)) {
         wlcf->auth = NGX_HTTP_WAFCERT_AUTH_TOKENS;
         return ngx_http_wafcert_auth_tokens(cf, &wlcf->tokens, &file);
     }
