@@ -240,8 +240,9 @@ ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
         if (rc == NGX_OK) {
             rc = ngx_wafcert_load_record(l, id, &stored, &verdict);
             wafcert_json_stored_free(&stored);
+        }
 
-        } else if (rc == NGX_ERROR) {
+        if (rc == NGX_ERROR) {
             (void) wafcert_refuse(&verdict, WAFCERT_INTERNAL,
                                   "there is no memory to read it");
         }
@@ -262,6 +263,8 @@ ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
 }
 
 
+/* NGX_DECLINED: "verdict" tells why.  NGX_ERROR: no memory. */
+
 static ngx_int_t
 ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
     wafcert_stored_t *stored, wafcert_verdict_t *verdict)
@@ -279,8 +282,9 @@ ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
                               stored->record.id.data);
     }
 
-    if (ngx_wafcert_load_unseal(l, stored, verdict) != NGX_OK) {
-        return NGX_ERROR;
+    rc = ngx_wafcert_load_unseal(l, stored, verdict);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ngx_memzero(&policy, sizeof(wafcert_policy_t));
@@ -289,11 +293,6 @@ ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
 
     rc = wafcert_validate(l->validator, &bundle, &stored->content, &l->key,
                           &policy, stored->record.timestamp, verdict);
-
-    if (rc == NGX_ERROR) {
-        return wafcert_refuse(verdict, WAFCERT_INTERNAL,
-                              "there is no memory to read it");
-    }
 
     if (rc == NGX_OK) {
         bundle.facts.warnings = stored->warnings;
@@ -316,8 +315,7 @@ ngx_wafcert_load_unseal(ngx_wafcert_loader_t *l, wafcert_stored_t *stored,
 
         p = malloc(stored->sealed.len);
         if (p == NULL) {
-            return wafcert_refuse(verdict, WAFCERT_INTERNAL,
-                                  "there is no memory to read it");
+            return NGX_ERROR;
         }
 
         if (l->key.data) {
@@ -332,17 +330,12 @@ ngx_wafcert_load_unseal(ngx_wafcert_loader_t *l, wafcert_stored_t *stored,
     rc = wafcert_unseal(l->state->seal, &l->key, &stored->clear,
                         &stored->sealed);
 
-    if (rc == NGX_ERROR) {
-        return wafcert_refuse(verdict, WAFCERT_INTERNAL,
-                              "there is no memory to read it");
-    }
-
-    if (rc != NGX_OK) {
+    if (rc == NGX_DECLINED) {
         return wafcert_refuse(verdict, WAFCERT_INTERNAL,
                               "it was edited, or sealed under another key");
     }
 
-    return NGX_OK;
+    return rc;
 }
 
 

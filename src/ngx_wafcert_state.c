@@ -24,6 +24,10 @@ static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
 static ngx_int_t ngx_wafcert_state_failed(const char *call, u_char *path,
     ngx_log_t *log);
 
+static u_char *ngx_wafcert_state_slash(ngx_wafcert_state_t *state,
+    u_char *path);
+static ngx_int_t ngx_wafcert_state_replace(ngx_wafcert_write_t *w,
+    u_char *final, u_char *tmp, u_char *old);
 static ngx_int_t ngx_wafcert_state_same(ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_state_put(ngx_wafcert_write_t *w, u_char *tmp);
 static ngx_fd_t ngx_wafcert_state_create(ngx_wafcert_write_t *w,
@@ -251,6 +255,15 @@ ngx_wafcert_state_path(ngx_wafcert_state_t *state, u_char *path,
 }
 
 
+/* a NUL byte there, and the path is that of the directory */
+
+static u_char *
+ngx_wafcert_state_slash(ngx_wafcert_state_t *state, u_char *path)
+{
+    return path + state->len + sizeof("/xx") - 1;
+}
+
+
 /*
  * A file that is to be replaced or removed gets a second name first, under
  * which it can be put back.
@@ -297,29 +310,7 @@ ngx_wafcert_state_write(ngx_wafcert_write_t *w)
     }
 
     if (rc == NGX_OK) {
-
-        if (w->op == NGX_WAFCERT_DELETE) {
-            rc = ngx_wafcert_state_move(w, final, old, 1);
-
-        } else {
-            rc = ngx_wafcert_state_move(w, tmp, final, 1);
-        }
-
-        if (rc == NGX_OK) {
-            rc = ngx_wafcert_state_sync(w, final);
-
-            if (rc != NGX_OK) {
-                /* "err" is what is to be told, whatever becomes of this */
-                ngx_wafcert_write_t  undo = *w;
-
-                if (w->op == NGX_WAFCERT_CREATE) {
-                    (void) ngx_wafcert_state_move(&undo, final, tmp, 0);
-
-                } else {
-                    (void) ngx_wafcert_state_move(&undo, old, final, 0);
-                }
-            }
-        }
+        rc = ngx_wafcert_state_replace(w, final, tmp, old);
     }
 
     if (w->op != NGX_WAFCERT_DELETE) {
@@ -333,6 +324,41 @@ ngx_wafcert_state_write(ngx_wafcert_write_t *w)
     free(final);
 
     return rc;
+}
+
+
+/* it takes its place, and is on the disk there, or all is as before */
+
+static ngx_int_t
+ngx_wafcert_state_replace(ngx_wafcert_write_t *w, u_char *final, u_char *tmp,
+    u_char *old)
+{
+    ngx_int_t            rc;
+    ngx_wafcert_write_t  undo;
+
+    if (w->op == NGX_WAFCERT_DELETE) {
+        rc = ngx_wafcert_state_move(w, final, old, 1);
+
+    } else {
+        rc = ngx_wafcert_state_move(w, tmp, final, 1);
+    }
+
+    if (rc != NGX_OK || ngx_wafcert_state_sync(w, final) == NGX_OK) {
+        return rc;
+    }
+
+    /* "err" is what is to be told, whatever becomes of this */
+
+    undo = *w;
+
+    if (w->op == NGX_WAFCERT_CREATE) {
+        (void) ngx_wafcert_state_move(&undo, final, tmp, 0);
+
+    } else {
+        (void) ngx_wafcert_state_move(&undo, old, final, 0);
+    }
+
+    return NGX_ERROR;
 }
 
 
@@ -397,7 +423,7 @@ ngx_wafcert_state_create(ngx_wafcert_write_t *w, u_char *path)
 
     if (fd == NGX_INVALID_FILE && ngx_errno == ENOENT) {
 
-        slash = path + w->state->len + sizeof("/xx") - 1;
+        slash = ngx_wafcert_state_slash(w->state, path);
         *slash = '\0';
 
         if (mkdir((char *) path, 0700) == -1 && ngx_errno != EEXIST) {
@@ -601,7 +627,7 @@ ngx_wafcert_state_sync(ngx_wafcert_write_t *w, u_char *path)
     ngx_fd_t    fd;
     ngx_int_t   rc;
 
-    slash = path + w->state->len + sizeof("/xx") - 1;
+    slash = ngx_wafcert_state_slash(w->state, path);
 
     *slash = '\0';
     fd = open((char *) path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
@@ -660,7 +686,7 @@ ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
 
         if (rc == NGX_OK && geteuid() == 0) {
 
-            slash = path + w->state->len + sizeof("/xx") - 1;
+            slash = ngx_wafcert_state_slash(w->state, path);
             *slash = '\0';
 
             if (fchown(fd, w->state->user, (gid_t) -1) == -1
@@ -743,7 +769,7 @@ ngx_wafcert_state_read(u_char *path, ngx_str_t *text, size_t *size,
         (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
                               "it is not a regular file");
 
-    } else if (ngx_file_size(&fi) > NGX_WAFCERT_FILE_MAX) {
+    } else if (ngx_file_size(&fi) > WAFCERT_STORED_MAX) {
         (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
                               "it is too large to be a record");
 

@@ -23,9 +23,6 @@
 /* changes that another nginx on the same directory may be behind */
 #define NGX_WAFCERT_RING      4096
 
-/* a chain of certificates of the largest size that nginx serves is smaller */
-#define NGX_WAFCERT_FILE_MAX  (16 * 1024 * 1024)
-
 /* "/xx/", id, and the longest suffix: ".<pid>.old.tmp" */
 #define NGX_WAFCERT_PATH_ADD                                                  \
     (sizeof("/xx/") + 2 * NGX_WAFCERT_ID_LEN + NGX_INT64_LEN                  \

@@ -89,6 +89,9 @@ size_t wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict);
 #define WAFCERT_STORED_VERSION  1
 #define WAFCERT_STORED_END      "\"}\n"   /* after the sealed key */
 
+/* a chain of certificates of the largest size that nginx serves is smaller */
+#define WAFCERT_STORED_MAX      (16 * 1024 * 1024)
+
 typedef struct {
     ngx_str_t              project;
     uint64_t               sequence;      /* order of upload */

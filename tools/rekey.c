@@ -29,7 +29,6 @@
 
 
 #define REKEY_ID_LEN    32
-#define REKEY_MAX_FILE  (16 * 1024 * 1024)      /* nginx reads no more */
 #define REKEY_FAILED    2
 
 #define REKEY_HEX       "0123456789abcdef"
@@ -362,7 +361,7 @@ rekey_read_fd(int fd, rekey_record_t *record)
         return "it is no file";
     }
 
-    if (record->st.st_size > REKEY_MAX_FILE) {
+    if (record->st.st_size > WAFCERT_STORED_MAX) {
         return "it is too large for a record";
     }
 
