@@ -285,8 +285,6 @@ sub make {
 sub make_keys {
     key("rsa$_", 'RSA', "rsa_keygen_bits:$_") for 1024, 3072, 4096;
     key('pss', 'RSA-PSS', 'rsa_keygen_bits:2048');
-    key('p384', 'EC', 'ec_paramgen_curve:P-384');
-    key('p521', 'EC', 'ec_paramgen_curve:P-521');
     key('koblitz', 'EC', 'ec_paramgen_curve:secp256k1');
     key('brainpool', 'EC', 'ec_paramgen_curve:brainpoolP256r1');
     key('x25519', 'X25519');
@@ -330,7 +328,7 @@ sub make_authorities {
 
 sub make_leaves {
     Wafcert::Fixtures::leaf($_)
-        for qw(rsa1024 rsa3072 rsa4096 pss p384 p521 koblitz brainpool dsa);
+        for qw(rsa1024 rsa3072 rsa4096 pss koblitz brainpool dsa);
     Wafcert::Fixtures::leaf('explicit', key => 'explicit');
     Wafcert::Fixtures::leaf('alien', key => 'ec2', issuer => 'strange');
     Wafcert::Fixtures::leaf('deep', key => 'ec', issuer => 'sub');
