@@ -37,10 +37,10 @@ static ngx_uint_t fuzz_same(const ngx_str_t *one, const ngx_str_t *two);
 
 
 static const wafcert_policy_t  fuzz_policies[] = {
-    { WAFCERT_CHAIN_REPAIR, 0, 0 },
-    { WAFCERT_CHAIN_KEEP, 0, 0 },
-    { WAFCERT_CHAIN_STRICT, 0, 0 },
-    { WAFCERT_CHAIN_REPAIR, 2048, 1 }
+    { WAFCERT_CHAIN_REPAIR, 0, 0, 0 },
+    { WAFCERT_CHAIN_KEEP, 0, 0, 0 },
+    { WAFCERT_CHAIN_STRICT, 0, 0, 0 },
+    { WAFCERT_CHAIN_REPAIR, 2048, 1, 0 }
 };
 
 #define FUZZ_POLICIES  (sizeof(fuzz_policies) / sizeof(fuzz_policies[0]))
