@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use File::Temp ();
 use IO::Select ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
@@ -294,7 +295,10 @@ is(join(' ', map { $_->json->{name} } @piped),
    'and has four answers');
 
 
-# HTTP/2: the same, on one connection.
+# HTTP/2: the same, on one connection.  What a client sends and gets has keys,
+# and the server's directory is searched for them.
+
+my $client = File::Temp->newdir(DIR => 'build');
 
 sub curl {
     my ($out, @args) = @_;
@@ -302,7 +306,7 @@ sub curl {
     my $pid = fork // die "fork: $!\n";
 
     if ($pid == 0) {
-        open STDOUT, '>', "$server->{prefix}/$out";
+        open STDOUT, '>', "$client/$out";
         open STDERR, '>&', \*STDOUT;
         { exec 'curl', '-sS', '--noproxy', '*', '--http2-prior-knowledge',
                '-m', 60, '-w', '\n%{http_code} %{http_version}\n', @args; }
@@ -315,7 +319,7 @@ sub curl {
 sub curled {
     my ($out) = @_;
 
-    return Wafcert::Fixtures::read_file("$server->{prefix}/$out");
+    return Wafcert::Fixtures::read_file("$client/$out");
 }
 
 SKIP: {
@@ -323,10 +327,15 @@ SKIP: {
 
     my $url = "http://127.0.0.1:$http2" . Wafcert::Server::API();
 
-    $server->write_file("body-$_", upload("h2-$_", 'rsa')) for 1 .. 3;
+    for my $i (1 .. 3) {
+        open my $body, '>', "$client/body-$i" or die "$client: $!\n";
+        print $body upload("h2-$i", 'rsa');
+        close $body or die "$client: $!\n";
+    }
+
     $disk->set(fsync => 'hold');
 
-    my @pids = map { curl("curl-$_", '-d', "\@$server->{prefix}/body-$_",
+    my @pids = map { curl("curl-$_", '-d', "\@$client/body-$_",
                           '-H', 'Content-Type: application/json', $url) }
                    1 .. 3;
     $disk->wait_for(fsync => 3);
