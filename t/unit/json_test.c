@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "str.h"
 #include "wafcert_json.h"
 
 
@@ -781,18 +782,6 @@ test_cleansed(void **state)
 
 
 /* What is written */
-
-
-static ngx_str_t
-str(const char *s)
-{
-    ngx_str_t  value;
-
-    value.data = (u_char *) s;
-    value.len = strlen(s);
-
-    return value;
-}
 
 
 static void

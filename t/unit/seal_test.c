@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
+#include "str.h"
 #include "wafcert_json.h"
 #include "wafcert_seal.h"
 
@@ -41,18 +42,6 @@
 #define AFTER_NAME   CONTENT TIME WARNINGS SEALED
 
 static const char  good[] = BEFORE_NAME NAME AFTER_NAME;
-
-
-static ngx_str_t
-str(const char *s)
-{
-    ngx_str_t  v;
-
-    v.data = (u_char *) s;
-    v.len = strlen(s);
-
-    return v;
-}
 
 
 /* An exact copy, so that a byte too far is noticed. */

@@ -286,11 +286,18 @@ sub start {
         if under_valgrind();
 
     my $from = length $self->log;
+
+    # one that was killed has left its file
+    unlink "$self->{prefix}/logs/nginx.pid" if $self->{daemon};
+
     my $pid = $self->run('logs/out', @command);
 
     if ($self->{daemon}) {
         waitpid $pid, 0;
-        $pid = $self->pid('nginx.pid') unless $?;
+
+        # it ends before its child has written the file
+        $self->wait_for('a pid', sub { $pid = $self->pid('nginx.pid') })
+            unless $?;
     }
 
     $self->{master} = $pid;
