@@ -95,7 +95,12 @@ ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit)
     w->state = commit->store->state;
     w->op = change->op;
     w->seen = change->seen;
-    ngx_memcpy(w->id, change->id, NGX_WAFCERT_ID_LEN);
+    w->counted = (change->op == NGX_WAFCERT_CREATE && change->quota);
+
+    w->note.instance = w->state->instance;
+    w->note.project = ngx_wafcert_index_string_key(&change->project);
+    w->note.name = ngx_wafcert_index_string_key(&change->name);
+    ngx_memcpy(w->note.id, change->id, NGX_WAFCERT_ID_LEN);
 
     if (change->op == NGX_WAFCERT_DELETE) {
         return NGX_OK;

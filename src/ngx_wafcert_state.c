@@ -10,7 +10,7 @@
 #include <openssl/rand.h>
 
 
-#define NGX_WAFCERT_CHANGES_MAGIC  0x3165676e61686357ULL    /* "Wchange1" */
+#define NGX_WAFCERT_CHANGES_MAGIC  0x3265676e61686357ULL    /* "Wchange2" */
 
 /* as long as nginx itself tries to get at an address that is in use */
 #define NGX_WAFCERT_LOCK_TRIES     5
@@ -19,13 +19,13 @@
 
 static ngx_int_t ngx_wafcert_state_own(ngx_wafcert_state_t *state,
     ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state,
+    ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_failed(const char *call, u_char *path,
     ngx_log_t *log);
 
-static u_char *ngx_wafcert_state_slash(ngx_wafcert_state_t *state,
-    u_char *path);
 static ngx_int_t ngx_wafcert_state_replace(ngx_wafcert_write_t *w,
     u_char *final, u_char *tmp, u_char *old);
 static ngx_int_t ngx_wafcert_state_same(ngx_wafcert_write_t *w);
@@ -36,8 +36,8 @@ static ngx_int_t ngx_wafcert_state_text(ngx_wafcert_write_t *w, ngx_fd_t fd,
     ngx_uint_t sync);
 static ngx_int_t ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from,
     u_char *to, ngx_uint_t judged);
-static void ngx_wafcert_state_note(ngx_wafcert_state_t *state,
-    const u_char *id);
+static ngx_uint_t ngx_wafcert_state_conflict(ngx_wafcert_write_t *w);
+static void ngx_wafcert_state_note(ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_state_sync(ngx_wafcert_write_t *w,
     u_char *path);
 static ngx_int_t ngx_wafcert_state_error(ngx_wafcert_write_t *w,
@@ -63,6 +63,7 @@ ngx_wafcert_state_open(ngx_str_t *path, wafcert_seal_t *seal, ngx_uid_t user,
 
     if (RAND_bytes((u_char *) &state->instance, sizeof(uint64_t)) != 1
         || ngx_wafcert_state_own(state, log) != NGX_OK
+        || ngx_wafcert_state_make(state, log) != NGX_OK
         || ngx_wafcert_state_map(state, log) != NGX_OK)
     {
         ngx_wafcert_state_release(state);
@@ -156,6 +157,58 @@ ngx_wafcert_state_own(ngx_wafcert_state_t *state, ngx_log_t *log)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * All directories that records may come to, for a worker that made one would
+ * be a moment ahead of another that relies on it and does not sync its name;
+ * and the name of the directory itself.
+ */
+
+static ngx_int_t
+ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_log_t *log)
+{
+    char        name[sizeof("xx")];
+    ngx_fd_t    fd;
+    ngx_int_t   rc;
+    ngx_uint_t  n;
+
+    for (n = 0; n < 256; n++) {
+        (void) ngx_sprintf((u_char *) name, "%02xui%Z", n);
+
+        if (mkdirat(state->fd, name, 0700) == -1) {
+
+            if (ngx_errno != EEXIST) {
+                return ngx_wafcert_state_failed("mkdirat()", state->path, log);
+            }
+
+            continue;
+        }
+
+        if (geteuid() == 0
+            && fchownat(state->fd, name, state->user, (gid_t) -1, 0) == -1)
+        {
+            return ngx_wafcert_state_failed("fchownat()", state->path, log);
+        }
+    }
+
+    if (fsync(state->fd) == -1) {
+        return ngx_wafcert_state_failed("fsync()", state->path, log);
+    }
+
+    fd = openat(state->fd, "..", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == NGX_INVALID_FILE) {
+        return ngx_wafcert_state_failed("openat()", state->path, log);
+    }
+
+    rc = fsync(fd) == -1
+         ? ngx_wafcert_state_failed("fsync()", state->path, log) : NGX_OK;
+
+    (void) ngx_close_file(fd);
+
+    return rc;
 }
 
 
@@ -255,15 +308,6 @@ ngx_wafcert_state_path(ngx_wafcert_state_t *state, u_char *path,
 }
 
 
-/* a NUL byte there, and the path is that of the directory */
-
-static u_char *
-ngx_wafcert_state_slash(ngx_wafcert_state_t *state, u_char *path)
-{
-    return path + state->len + sizeof("/xx") - 1;
-}
-
-
 /*
  * A file that is to be replaced or removed gets a second name first, under
  * which it can be put back.
@@ -287,13 +331,13 @@ ngx_wafcert_state_write(ngx_wafcert_write_t *w)
     tmp = final + size;
     old = tmp + size;
 
-    (void) ngx_wafcert_state_path(w->state, final, w->id, ".json");
+    (void) ngx_wafcert_state_path(w->state, final, w->note.id, ".json");
 
     (void) ngx_sprintf((u_char *) suffix, ".%P.tmp%Z", ngx_pid);
-    (void) ngx_wafcert_state_path(w->state, tmp, w->id, suffix);
+    (void) ngx_wafcert_state_path(w->state, tmp, w->note.id, suffix);
 
     (void) ngx_sprintf((u_char *) suffix, ".%P.old.tmp%Z", ngx_pid);
-    (void) ngx_wafcert_state_path(w->state, old, w->id, suffix);
+    (void) ngx_wafcert_state_path(w->state, old, w->note.id, suffix);
 
     rc = ngx_wafcert_state_same(w);
 
@@ -408,38 +452,13 @@ ngx_wafcert_state_put(ngx_wafcert_write_t *w, u_char *tmp)
 }
 
 
-/* and the directory that it is in */
-
 static ngx_fd_t
 ngx_wafcert_state_create(ngx_wafcert_write_t *w, u_char *path)
 {
-    int        flags;
-    ngx_fd_t   fd;
-    u_char    *slash;
+    ngx_fd_t  fd;
 
-    flags = O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW;
-
-    fd = open((char *) path, flags, 0600);
-
-    if (fd == NGX_INVALID_FILE && ngx_errno == ENOENT) {
-
-        slash = ngx_wafcert_state_slash(w->state, path);
-        *slash = '\0';
-
-        if (mkdir((char *) path, 0700) == -1 && ngx_errno != EEXIST) {
-            (void) ngx_wafcert_state_error(w, "mkdir()");
-            return NGX_INVALID_FILE;
-        }
-
-        if (fsync(w->state->fd) == -1) {
-            (void) ngx_wafcert_state_error(w, "fsync()");
-            return NGX_INVALID_FILE;
-        }
-
-        *slash = '/';
-
-        fd = open((char *) path, flags, 0600);
-    }
+    fd = open((char *) path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW,
+              0600);
 
     if (fd == NGX_INVALID_FILE) {
         (void) ngx_wafcert_state_error(w, "open()");
@@ -490,9 +509,8 @@ static ngx_int_t
 ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from, u_char *to,
     ngx_uint_t judged)
 {
-    ngx_fd_t                fd;
-    ngx_int_t               rc;
-    ngx_wafcert_changes_t  *changes;
+    ngx_fd_t   fd;
+    ngx_int_t  rc;
 
     fd = ngx_wafcert_state_lock(w->state, &w->err);
     if (fd == NGX_INVALID_FILE) {
@@ -502,15 +520,11 @@ ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from, u_char *to,
 
     rc = NGX_OK;
 
-    changes = w->state->changes;
-
-    if (judged && ngx_wafcert_state_foreign(w->state, w->seen)
-                  != changes->generation)
-    {
+    if (judged && ngx_wafcert_state_conflict(w)) {
         rc = NGX_AGAIN;
 
     } else {
-        ngx_wafcert_state_note(w->state, w->id);
+        ngx_wafcert_state_note(w);
 
         /* a file to be deleted that is not there has been deleted */
 
@@ -600,17 +614,56 @@ ngx_wafcert_state_foreign(ngx_wafcert_state_t *state, uint64_t seen)
 }
 
 
-static void
-ngx_wafcert_state_note(ngx_wafcert_state_t *state, const u_char *id)
+/*
+ * Were it any change of the other's, one that has much to do would keep this
+ * one waiting for ever.
+ */
+
+static ngx_uint_t
+ngx_wafcert_state_conflict(ngx_wafcert_write_t *w)
 {
+    uint64_t                n;
     ngx_wafcert_note_t     *note;
     ngx_wafcert_changes_t  *changes;
 
-    changes = state->changes;
-    note = &changes->notes[changes->generation % NGX_WAFCERT_RING];
+    changes = w->state->changes;
 
-    note->instance = state->instance;
-    ngx_memcpy(note->id, id, NGX_WAFCERT_ID_LEN);
+    n = ngx_wafcert_state_foreign(w->state, w->seen);
+
+    if (n == 0) {
+        return 1;
+    }
+
+    for ( /* void */ ; n < changes->generation; n++) {
+        note = &changes->notes[n % NGX_WAFCERT_RING];
+
+        if (note->instance == w->note.instance) {
+            continue;
+        }
+
+        if (ngx_memcmp(note->id, w->note.id, NGX_WAFCERT_ID_LEN) == 0) {
+            return 1;
+        }
+
+        if (w->op != NGX_WAFCERT_DELETE
+            && note->project == w->note.project
+            && (w->counted || note->name == w->note.name))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_wafcert_state_note(ngx_wafcert_write_t *w)
+{
+    ngx_wafcert_changes_t  *changes;
+
+    changes = w->state->changes;
+    changes->notes[changes->generation % NGX_WAFCERT_RING] = w->note;
 
     ngx_memory_barrier();
 
@@ -623,11 +676,11 @@ ngx_wafcert_state_note(ngx_wafcert_state_t *state, const u_char *id)
 static ngx_int_t
 ngx_wafcert_state_sync(ngx_wafcert_write_t *w, u_char *path)
 {
-    u_char     *slash;
+    char       *slash;
     ngx_fd_t    fd;
     ngx_int_t   rc;
 
-    slash = ngx_wafcert_state_slash(w->state, path);
+    slash = strrchr((char *) path, '/');
 
     *slash = '\0';
     fd = open((char *) path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
@@ -667,7 +720,7 @@ ngx_wafcert_state_error(ngx_wafcert_write_t *w, const char *call)
 ngx_int_t
 ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
 {
-    u_char     *path, *slash;
+    u_char     *path;
     ngx_fd_t    fd;
     ngx_int_t   rc;
 
@@ -676,7 +729,7 @@ ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
         return ngx_wafcert_state_error(w, "malloc()");
     }
 
-    (void) ngx_wafcert_state_path(w->state, path, w->id, ".json");
+    (void) ngx_wafcert_state_path(w->state, path, w->note.id, ".json");
 
     rc = NGX_ERROR;
     fd = ngx_wafcert_state_create(w, path);
@@ -684,16 +737,10 @@ ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
     if (fd != NGX_INVALID_FILE) {
         rc = ngx_wafcert_state_text(w, fd, 0);
 
-        if (rc == NGX_OK && geteuid() == 0) {
-
-            slash = ngx_wafcert_state_slash(w->state, path);
-            *slash = '\0';
-
-            if (fchown(fd, w->state->user, (gid_t) -1) == -1
-                || chown((char *) path, w->state->user, (gid_t) -1) == -1)
-            {
-                rc = ngx_wafcert_state_error(w, "chown()");
-            }
+        if (rc == NGX_OK && geteuid() == 0
+            && fchown(fd, w->state->user, (gid_t) -1) == -1)
+        {
+            rc = ngx_wafcert_state_error(w, "fchown()");
         }
 
         (void) ngx_close_file(fd);

@@ -36,6 +36,8 @@
 
 typedef struct {
     uint64_t                  instance;   /* who changed it */
+    uint64_t                  project;    /* keys of these strings */
+    uint64_t                  name;
     u_char                    id[NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_note_t;
 
@@ -72,8 +74,9 @@ struct ngx_wafcert_state_s {
 typedef struct {
     ngx_wafcert_state_t      *state;
     ngx_wafcert_op_e          op;
-    u_char                    id[NGX_WAFCERT_ID_LEN];
+    ngx_wafcert_note_t        note;
     uint64_t                  seen;       /* notes known when it was judged */
+    unsigned                  counted:1;  /* its project has a quota */
     ngx_str_t                 text;       /* of the record */
 
     ngx_err_t                 err;
@@ -95,7 +98,9 @@ uint64_t ngx_wafcert_state_instance(const ngx_wafcert_state_t *state);
 
 /*
  * Makes the change durable, or none at all.  NGX_OK; NGX_AGAIN: another nginx
- * has made changes since it was judged; NGX_ERROR with "err" and "call".
+ * has made changes since it was judged that may bear on it: of the same
+ * certificate, under the same name, or in a project that is counted; NGX_ERROR
+ * with "err" and "call".
  */
 ngx_int_t ngx_wafcert_state_write(ngx_wafcert_write_t *w);
 

@@ -149,6 +149,14 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
         ngx_wafcert_load_sort(&l);
         ngx_wafcert_sync_seen(store, generation);
 
+        /* a change whose process was killed may be renamed and not synced */
+
+        if (ngx_wafcert_state_sync_all(state) != NGX_OK) {
+            ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                          "zone \"%V\": syncfs() \"%V\" failed",
+                          &store->shm_zone->shm.name, &store->dir);
+        }
+
         ngx_time_update();
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
@@ -487,7 +495,7 @@ ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w,
     stored.sequence = entry->sequence;
     stored.record = copy.record;
 
-    ngx_memcpy(w->id, entry->id, NGX_WAFCERT_ID_LEN);
+    ngx_memcpy(w->note.id, entry->id, NGX_WAFCERT_ID_LEN);
 
     if (ngx_wafcert_commit_text(w->state, &stored, &copy.key, pool, &w->text)
         != NGX_OK)
