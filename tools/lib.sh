@@ -1,5 +1,5 @@
-# What tools/demo and tools/test share.  To be sourced from the project's
-# root, by sh.
+# What tools/demo, tools/test and tools/crashtest share.  To be sourced from
+# the project's root, by sh.
 # shellcheck shell=sh
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -63,6 +63,20 @@ need() {
     say "installing$missing"
     # shellcheck disable=SC2086
     apt_install $missing
+}
+
+
+# plain_path: nginx's and Test::Nginx's scripts stop at blanks; where the
+# project's path has such, goes on through a link without
+plain_path() {
+    case $PWD in
+        *[!A-Za-z0-9/._-]*)
+            link=$(mktemp -d)
+            trap 'rm -rf "$link"' EXIT
+            ln -s "$PWD" "$link/wafcert"
+            cd "$link/wafcert"
+            say "this runs as $PWD"
+    esac
 }
 
 

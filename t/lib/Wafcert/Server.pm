@@ -50,6 +50,8 @@ sub seeded {
 
     srand $seed;
     Test::More::diag("WAFCERT_SEED=$seed");
+
+    return $seed;
 }
 
 
@@ -82,6 +84,7 @@ sub upload {
 }
 
 
+# name      of its directory; default the test's
 # size      of the zone; default 1m
 # state     directory, below that of the server; default none
 # seal_key  file, made where it is missing; default "seal.key"
@@ -90,6 +93,7 @@ sub upload {
 # listen    more parameters of "listen"
 # server    more directives for the server
 # main      more directives for nginx itself
+# http      and for http
 # level     of the error log; default "notice"
 # daemon    1: as for a binary upgrade
 # env       what nginx is to find in its environment, by name
@@ -99,13 +103,13 @@ sub new {
     my ($class, %arg) = @_;
 
     my $self = bless {
-        size => '1m', workers => 4, listen => '', server => '', main => '',
+        name => File::Basename::basename($0, '.t'), size => '1m',
+        workers => 4, listen => '', server => '', main => '', http => '',
         state => '', seal_key => 'seal.key', zone => '', level => 'notice',
         daemon => 0, env => {}, start => 1, owner => $$, %arg
     }, $class;
 
-    my $name = Cwd::getcwd() . '/build/scenarios/'
-               . File::Basename::basename($0, '.t');
+    my $name = Cwd::getcwd() . "/build/scenarios/$self->{name}";
 
     # somebody else may run the same test; what was left by runs before goes
     for my $dir (glob "$name-[0-9]*") {
@@ -174,6 +178,7 @@ http {
     add_header X-Worker \$pid always;
 $temp
     wafcert_zone $zone;
+    $self->{http}
 
     server {
         listen 127.0.0.1:$self->{port} backlog=1024 $self->{listen};
