@@ -17,6 +17,7 @@ static void fuzz_same_member(json_t *root, const char *name,
 static void fuzz_again(const wafcert_upload_t *upload, ngx_uint_t modify);
 static void fuzz_member(json_t *root, const char *name, const ngx_str_t *str);
 static ngx_uint_t fuzz_same(const ngx_str_t *one, const ngx_str_t *two);
+static void fuzz_stored(const ngx_str_t *text);
 
 
 int
@@ -42,6 +43,7 @@ static void
 fuzz_work(const ngx_str_t *body)
 {
     (void) fuzz_upload(body, 1);
+    fuzz_stored(body);
 }
 
 
@@ -189,4 +191,51 @@ fuzz_same(const ngx_str_t *one, const ngx_str_t *two)
 
     return one->len == two->len
            && memcmp(one->data, two->data, one->len) == 0;
+}
+
+
+/* The other document: what is read is in there, and divides it in three. */
+
+static void
+fuzz_stored(const ngx_str_t *text)
+{
+    size_t             end;
+    json_t            *root;
+    ngx_int_t          rc;
+    ngx_str_t          sealed;
+    wafcert_stored_t   stored;
+    wafcert_verdict_t  verdict;
+
+    rc = wafcert_json_stored_read(&stored, text, &verdict);
+
+    if (rc != NGX_OK) {
+        fuzz_assert(rc == NGX_DECLINED);
+        fuzz_refusal(&verdict, text);
+        return;
+    }
+
+    end = sizeof(WAFCERT_STORED_END) - 1;
+
+    fuzz_assert(stored.clear.data == text->data);
+    fuzz_assert(stored.sealed.data == text->data + stored.clear.len);
+    fuzz_assert(stored.clear.len + stored.sealed.len + end == text->len);
+
+    root = fuzz_parse(text);
+    fuzz_assert(json_is_object(root));
+
+    fuzz_same_member(root, "project", &stored.project);
+    fuzz_same_member(root, "id", &stored.record.id);
+    fuzz_same_member(root, "name", &stored.record.name);
+    fuzz_same_member(root, "content", &stored.content);
+
+    /* as it stands there, so without an escape */
+
+    sealed = stored.sealed;
+
+    if (memchr(sealed.data, '\\', sealed.len) == NULL) {
+        fuzz_same_member(root, "sealed_key", &sealed);
+    }
+
+    json_decref(root);
+    wafcert_json_stored_free(&stored);
 }
