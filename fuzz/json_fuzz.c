@@ -5,6 +5,7 @@
 
 
 #include "fuzz.h"
+#include "wafcert_json_token.h"
 
 
 static void fuzz_work(const ngx_str_t *body);
@@ -18,6 +19,7 @@ static void fuzz_again(const wafcert_upload_t *upload, ngx_uint_t modify);
 static void fuzz_member(json_t *root, const char *name, const ngx_str_t *str);
 static ngx_uint_t fuzz_same(const ngx_str_t *one, const ngx_str_t *two);
 static void fuzz_stored(const ngx_str_t *text);
+static void fuzz_token(const ngx_str_t *answer);
 
 
 int
@@ -34,6 +36,8 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
 
     fuzz_assert(fuzz_upload(&body, 0) != NGX_OK
                 || fuzz_upload(&body, 1) == NGX_OK);
+
+    fuzz_token(&body);
 
     return 0;
 }
@@ -238,4 +242,57 @@ fuzz_stored(const ngx_str_t *text)
 
     json_decref(root);
     wafcert_json_stored_free(&stored);
+}
+
+
+/* The same text, as the answer of an IAM service. */
+
+static void
+fuzz_token(const ngx_str_t *answer)
+{
+    json_t            *root, *token, *roles;
+    ngx_int_t          rc;
+    ngx_str_t          name, id;
+    wafcert_token_t    read;
+    wafcert_verdict_t  verdict;
+
+    rc = wafcert_json_token(&read, answer, &verdict);
+
+    if (rc != NGX_OK) {
+        fuzz_assert(rc == NGX_DECLINED && read.root == NULL);
+        fuzz_refusal(&verdict, answer);
+        return;
+    }
+
+    root = json_loadb((char *) answer->data, answer->len,
+                      JSON_REJECT_DUPLICATES|JSON_ALLOW_NUL, NULL);
+    token = json_object_get(root, "token");
+    roles = json_object_get(token, "roles");
+
+    fuzz_assert(json_is_object(token));
+    fuzz_assert(read.expires >= 0 && read.expires < INT64_C(253402300800));
+
+    id.data = (u_char *) json_string_value(
+                  json_object_get(json_object_get(token, "project"), "id"));
+    id.len = json_string_length(
+                  json_object_get(json_object_get(token, "project"), "id"));
+
+    fuzz_assert(fuzz_same(&read.project, &id));
+
+    fuzz_assert(wafcert_json_token_role(&read, NULL)
+                == (json_array_size(roles) != 0));
+
+    if (json_array_size(roles)) {
+        token = json_object_get(json_array_get(roles, 0), "name");
+        name.data = (u_char *) json_string_value(token);
+        name.len = json_string_length(token);
+        fuzz_assert(wafcert_json_token_role(&read, &name));
+
+        name.len--;
+        fuzz_assert(name.len == 0 || json_array_size(roles) > 1
+                    || !wafcert_json_token_role(&read, &name));
+    }
+
+    json_decref(root);
+    wafcert_json_token_free(&read);
 }

@@ -86,6 +86,7 @@ wafcert_validator_create(void)
 
     v->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     v->md = EVP_MD_CTX_new();
+    v->hmac = wafcert_hmac_create();
     v->bio = BIO_new(BIO_s_mem());
 
     v->decoder = OSSL_DECODER_CTX_new_for_pkey(&v->pkey, "DER",
@@ -94,7 +95,7 @@ wafcert_validator_create(void)
                                                NULL);
 
     if (v->null == NULL || v->sha256 == NULL || v->md == NULL
-        || v->bio == NULL || v->decoder == NULL)
+        || v->hmac == NULL || v->bio == NULL || v->decoder == NULL)
     {
         goto failed;
     }
@@ -175,6 +176,7 @@ wafcert_validator_free(wafcert_validator_t *validator)
 
     OSSL_DECODER_CTX_free(validator->decoder);
     BIO_free(validator->bio);
+    EVP_MAC_CTX_free(validator->hmac);
     EVP_MD_CTX_free(validator->md);
     EVP_MD_free(validator->sha256);
 

@@ -100,6 +100,11 @@ void wafcert_validator_plain(wafcert_validator_t *validator, ngx_uint_t on);
 ngx_int_t wafcert_sha256(wafcert_validator_t *validator,
     const ngx_str_t *data, u_char *digest);
 
+/* The same, with HMAC (RFC 2104), of "n" parts one after another. */
+ngx_int_t wafcert_hmac_sha256(wafcert_validator_t *validator,
+    const ngx_str_t *key, const ngx_str_t *parts, ngx_uint_t n,
+    u_char *digest);
+
 /*
  * Judges certificate, key, pairing and policy, in that order.  "content" and
  * "key" are PEM texts; "now" is in ms since 1970 UTC.  What was stored is

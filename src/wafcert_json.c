@@ -39,8 +39,6 @@ static void wafcert_json_skip_bom(ngx_str_t *text);
 static ngx_uint_t wafcert_json_blank(const ngx_str_t *text);
 static json_t *wafcert_json_parse_abridged(
     wafcert_json_abridged_t *abridged, const ngx_str_t *text);
-static ngx_int_t wafcert_json_parse(json_t **root, const ngx_str_t *text,
-    wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_json_crowded(const ngx_str_t *text,
     wafcert_verdict_t *verdict);
 static u_char *wafcert_json_string_end(u_char *p, u_char *last);
@@ -301,7 +299,7 @@ wafcert_json_parse_abridged(wafcert_json_abridged_t *abridged,
 }
 
 
-static ngx_int_t
+ngx_int_t
 wafcert_json_parse(json_t **root, const ngx_str_t *text,
     wafcert_verdict_t *verdict)
 {

@@ -60,6 +60,10 @@ ngx_int_t wafcert_json_load(struct json_t **root,
     wafcert_json_abridged_t *abridged, const ngx_str_t *text,
     wafcert_verdict_t *verdict);
 
+/* The same for text that is not to be abridged. */
+ngx_int_t wafcert_json_parse(struct json_t **root, const ngx_str_t *text,
+    wafcert_verdict_t *verdict);
+
 /* The value of a string, wherever it is. */
 void wafcert_json_value_str(ngx_str_t *str,
     const wafcert_json_abridged_t *abridged, const struct json_t *value);

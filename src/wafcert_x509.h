@@ -80,6 +80,7 @@ struct wafcert_validator_s {
     OSSL_PROVIDER          *null;
     EVP_MD                 *sha256;
     EVP_MD_CTX             *md;
+    EVP_MAC_CTX            *hmac;           /* with SHA-256 */
     BIO                    *bio;
 
     /* in the order of wafcert_algo_e, from WAFCERT_ALGO_P256 */
@@ -124,6 +125,9 @@ void wafcert_x509_signature(wafcert_x509_t *cert);
 /* NGX_OK, NGX_DECLINED, or NGX_AGAIN: it cannot be told, or costs much. */
 ngx_int_t wafcert_x509_signed_by(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
+
+/* NULL: no memory, or an OpenSSL without HMAC. */
+EVP_MAC_CTX *wafcert_hmac_create(void);
 
 /* Whether OpenSSL's security level 2 refuses a server to send it. */
 ngx_uint_t wafcert_x509_weak(const wafcert_x509_t *cert);
