@@ -30,6 +30,11 @@ static char *ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles);
+static ngx_int_t ngx_http_wafcert_iam_scope(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf);
 static char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
 static ngx_int_t ngx_http_wafcert_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_wafcert_init_process(ngx_cycle_t *cycle);
@@ -89,6 +94,27 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       0,
       NULL },
 
+    { ngx_string("wafcert_auth_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wafcert_loc_conf_t, auth_cache),
+      NULL },
+
+    { ngx_string("wafcert_auth_roles"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_wafcert_auth_roles,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wafcert_auth_service"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_wafcert_auth_service,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("wafcert_denied_status"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_enum_slot,
@@ -144,7 +170,7 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
 
 static ngx_http_module_t  ngx_http_wafcert_module_ctx = {
     ngx_http_wafcert_add_variables,        /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_wafcert_iam_init,             /* postconfiguration */
 
     ngx_http_wafcert_create_main_conf,     /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -333,12 +359,18 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->shm_zone = NULL;
+     *     conf->iam_uri = { 0, NULL };
+     *     conf->iam_scope = { 0, NULL };
+     *     conf->read_roles = { 0, NULL };
+     *     conf->write_roles = { 0, NULL };
      *     conf->policy = { 0 };
      */
 
     conf->write = NGX_CONF_UNSET;
     conf->auth = NGX_CONF_UNSET_UINT;
     conf->tokens = NGX_CONF_UNSET_PTR;
+    conf->auth_cache = NGX_CONF_UNSET_MSEC;
+    conf->service = NGX_CONF_UNSET_PTR;
     conf->max_body_size = NGX_CONF_UNSET_SIZE;
     conf->denied_status = NGX_CONF_UNSET_UINT;
     conf->return_key = NGX_CONF_UNSET_UINT;
@@ -363,6 +395,11 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
                               NGX_HTTP_WAFCERT_AUTH_UNSET);
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
+    ngx_conf_merge_str_value(conf->iam_uri, prev->iam_uri, "");
+    ngx_conf_merge_msec_value(conf->auth_cache, prev->auth_cache, 60000);
+    ngx_conf_merge_str_value(conf->read_roles, prev->read_roles, "");
+    ngx_conf_merge_str_value(conf->write_roles, prev->write_roles, "");
+    ngx_conf_merge_ptr_value(conf->service, prev->service, NULL);
     ngx_conf_merge_size_value(conf->max_body_size, prev->max_body_size,
                               128 * 1024);
     ngx_conf_merge_uint_value(conf->denied_status, prev->denied_status,
@@ -404,6 +441,12 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no \"wafcert_auth\" is defined for the "
                            "\"wafcert_api\" in location \"%V\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST
+        && ngx_http_wafcert_iam_scope(cf, conf) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -720,7 +763,6 @@ ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
         wlcf->auth = NGX_HTTP_WAFCERT_AUTH_OFF;
-        wlcf->tokens = NULL;
         return NGX_CONF_OK;
     }
 
@@ -729,7 +771,114 @@ ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_wafcert_auth_tokens(cf, &wlcf->tokens, &file);
     }
 
+    if (ngx_strncmp(value[1].data, "request=/", 9) == 0) {
+        wlcf->iam_uri.data = value[1].data + 8;
+        wlcf->iam_uri.len = value[1].len - 8;
+
+        wlcf->auth = NGX_HTTP_WAFCERT_AUTH_REQUEST;
+        return NGX_CONF_OK;
+    }
+
     return ngx_http_wafcert_invalid(cf, &value[1]);
+}
+
+
+static char *
+ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_loc_conf_t *wlcf = conf;
+
+    ngx_str_t   *value, *roles;
+    ngx_uint_t   i;
+
+    if (wlcf->read_roles.data) {
+        return "is duplicate";
+    }
+
+    ngx_str_set(&wlcf->read_roles, "");
+    ngx_str_set(&wlcf->write_roles, "");
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "read=", 5) == 0) {
+            roles = &wlcf->read_roles;
+
+        } else if (ngx_strncmp(value[i].data, "write=", 6) == 0) {
+            roles = &wlcf->write_roles;
+
+        } else {
+            return ngx_http_wafcert_invalid(cf, &value[i]);
+        }
+
+        if (roles->len
+            || ngx_http_wafcert_roles(&value[i], roles) != NGX_OK)
+        {
+            return ngx_http_wafcert_invalid(cf, &value[i]);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* names with a "," between each two */
+
+static ngx_int_t
+ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles)
+{
+    u_char  *p, *last;
+
+    last = value->data + value->len;
+
+    roles->data = (u_char *) ngx_strchr(value->data, '=') + 1;
+    roles->len = last - roles->data;
+
+    if (roles->len == 0 || last[-1] == ',') {
+        return NGX_ERROR;
+    }
+
+    for (p = roles->data; p < last; p++) {
+        if (*p == ',' && (p == roles->data || p[-1] == ',')) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A location is not the one of the same name in another server, and what
+ * roles may do is a part of what is kept of a token.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_iam_scope(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    len = ngx_strlen(cscf->file_name) + NGX_INT_T_LEN + conf->iam_uri.len
+          + conf->read_roles.len + conf->write_roles.len + 5;
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->iam_scope.data = p;
+
+    p = ngx_sprintf(p, "%s%Z%ui%Z%V%Z%V%Z%V%Z", cscf->file_name, cscf->line,
+                    &conf->iam_uri, &conf->read_roles, &conf->write_roles);
+
+    conf->iam_scope.len = p - conf->iam_scope.data;
+
+    return NGX_OK;
 }
 
 

@@ -26,6 +26,7 @@
 #define NGX_HTTP_WAFCERT_AUTH_UNSET         0
 #define NGX_HTTP_WAFCERT_AUTH_OFF           1
 #define NGX_HTTP_WAFCERT_AUTH_TOKENS        2
+#define NGX_HTTP_WAFCERT_AUTH_REQUEST       3
 
 
 typedef enum {
@@ -47,6 +48,9 @@ typedef struct {
 } ngx_http_wafcert_token_t;
 
 
+typedef struct ngx_http_wafcert_service_s  ngx_http_wafcert_service_t;
+
+
 typedef struct {
     ngx_array_t                zones;         /* of ngx_shm_zone_t * */
     wafcert_validator_t       *validator;     /* the worker's own */
@@ -58,8 +62,15 @@ typedef struct {
     ngx_flag_t                 write;
 
     ngx_uint_t                 auth;
-    ngx_array_t               *tokens;        /* NULL: "off" */
+    ngx_array_t               *tokens;
     ngx_uint_t                 denied_status;
+
+    ngx_str_t                  iam_uri;
+    ngx_str_t                  iam_scope;     /* of what was said of a token */
+    ngx_msec_t                 auth_cache;
+    ngx_str_t                  read_roles;    /* "one,another"; empty: any */
+    ngx_str_t                  write_roles;
+    ngx_http_wafcert_service_t  *service;     /* NULL: the caller's token */
 
     size_t                     max_body_size;
     ngx_uint_t                 return_key;
@@ -74,6 +85,7 @@ typedef struct {
 
 typedef void (*ngx_http_wafcert_handler_pt)(ngx_http_request_t *r);
 
+typedef struct ngx_http_wafcert_iam_s  ngx_http_wafcert_iam_t;
 typedef struct ngx_http_wafcert_list_s  ngx_http_wafcert_list_t;
 
 
@@ -83,6 +95,7 @@ typedef struct {
     ngx_str_t                     label;          /* of the token */
     wafcert_verdict_t             verdict;
     const char                   *allow;          /* methods of the route */
+    ngx_http_wafcert_iam_t       *iam;
 
     /* body */
     ngx_str_t                     body;
@@ -134,13 +147,39 @@ ngx_int_t ngx_http_wafcert_write(ngx_http_request_t *r);
 
 /*
  * ngx_http_wafcert_auth.c: NGX_OK with ctx->label, or NGX_DECLINED with
- * ctx->verdict.  The body has not been read at that point.
+ * ctx->verdict.  The body has not been read at that point.  NGX_AGAIN: it is
+ * yet to be found out, the request must be held, and "handler" will be called
+ * once, to call this again.  The request's event handlers are empty then: where
+ * phases are to go on, it sets ngx_http_core_run_phases() and calls it.
  */
 
 ngx_int_t ngx_http_wafcert_authorize(ngx_http_request_t *r,
-    ngx_uint_t write);
+    ngx_uint_t write, ngx_http_wafcert_handler_pt handler);
 char *ngx_http_wafcert_auth_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
     ngx_str_t *file);
+
+
+/*
+ * ngx_http_wafcert_iam.c: what an IAM service says of the token; as
+ * ngx_http_wafcert_authorize().
+ */
+
+ngx_int_t ngx_http_wafcert_iam(ngx_http_request_t *r, ngx_str_t *token,
+    ngx_uint_t write, ngx_http_wafcert_handler_pt handler);
+
+/* The request ends: others may wait for the answer to its question. */
+void ngx_http_wafcert_iam_leave(ngx_http_wafcert_iam_t *iam);
+
+/* Installs the filter that takes the answer. */
+ngx_int_t ngx_http_wafcert_iam_init(ngx_conf_t *cf);
+
+
+/* ngx_http_wafcert_service.c: the token to ask with.  NGX_ERROR: no memory. */
+
+ngx_int_t ngx_http_wafcert_service_token(ngx_http_request_t *r,
+    ngx_http_wafcert_service_t *service, ngx_str_t *token);
+char *ngx_http_wafcert_auth_service(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /* ngx_http_wafcert_io.c: what all of them use */

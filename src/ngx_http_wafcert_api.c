@@ -14,8 +14,13 @@
 static ngx_http_wafcert_ctx_t *ngx_http_wafcert_create_ctx(
     ngx_http_request_t *r);
 static void ngx_http_wafcert_cleanup(void *data);
-static ngx_int_t ngx_http_wafcert_judge_request(ngx_http_request_t *r,
+static ngx_int_t ngx_http_wafcert_judge_route(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_call(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_route(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t *item);
 static ngx_str_t ngx_http_wafcert_last_segment(ngx_str_t *path);
@@ -33,15 +38,52 @@ static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_wafcert_api_handler(ngx_http_request_t *r)
 {
-    ngx_http_wafcert_ctx_t       *ctx;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
+    ngx_int_t                rc;
+    ngx_http_wafcert_ctx_t  *ctx;
 
     ctx = ngx_http_wafcert_create_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_wafcert_judge_request(r, ctx) != NGX_OK) {
+    rc = ngx_http_wafcert_judge_route(r, ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_wafcert_judge_caller(r, ctx);
+    }
+
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+        return NGX_DONE;
+    }
+
+    return ngx_http_wafcert_call(r, ctx, rc);
+}
+
+
+static void
+ngx_http_wafcert_resume(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    rc = ngx_http_wafcert_judge_caller(r, ctx);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_finalize_request(r, ngx_http_wafcert_call(r, ctx, rc));
+    }
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    if (rc != NGX_OK) {
         return ngx_http_wafcert_refuse(r);
     }
 
@@ -90,6 +132,10 @@ ngx_http_wafcert_cleanup(void *data)
 {
     ngx_http_wafcert_ctx_t  *ctx = data;
 
+    if (ctx->iam) {
+        ngx_http_wafcert_iam_leave(ctx->iam);
+    }
+
     wafcert_json_upload_free(&ctx->upload);
 
     if (ctx->validated) {
@@ -109,25 +155,31 @@ ngx_http_wafcert_cleanup(void *data)
 /* all that is judged before the body is read, in the documented order */
 
 static ngx_int_t
-ngx_http_wafcert_judge_request(ngx_http_request_t *r,
+ngx_http_wafcert_judge_route(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t   rc;
-    ngx_uint_t  item, write;
+    ngx_uint_t  item;
 
     rc = ngx_http_wafcert_route(r, ctx, &item);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_wafcert_method(r, ctx, item);
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    return ngx_http_wafcert_method(r, ctx, item);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  write;
 
     write = (ctx->call >= NGX_HTTP_WAFCERT_CREATE);
 
-    rc = ngx_http_wafcert_authorize(r, write);
+    rc = ngx_http_wafcert_authorize(r, write, ngx_http_wafcert_resume);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -11,6 +11,8 @@
 #define NGX_HTTP_WAFCERT_TOKENS_MAX  (1024 * 1024)   /* bytes of a file */
 
 
+static ngx_int_t ngx_http_wafcert_token_listed(ngx_http_request_t *r,
+    ngx_str_t *value, ngx_uint_t write);
 static ngx_table_elt_t *ngx_http_wafcert_token_header(ngx_http_request_t *r,
     ngx_uint_t *n);
 static ngx_uint_t ngx_http_wafcert_token_match(
@@ -22,17 +24,56 @@ static char *ngx_http_wafcert_token_parse(ngx_conf_t *cf,
 static ngx_str_t ngx_http_wafcert_token_word(u_char **p, u_char *last);
 
 
+ngx_int_t
+ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write,
+    ngx_http_wafcert_handler_pt handler)
+{
+    ngx_uint_t                    n;
+    ngx_table_elt_t              *h;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (wlcf->auth != NGX_HTTP_WAFCERT_AUTH_TOKENS
+        && wlcf->auth != NGX_HTTP_WAFCERT_AUTH_REQUEST)
+    {
+        return NGX_OK;
+    }
+
+    h = ngx_http_wafcert_token_header(r, &n);
+
+    if (n > 1) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_INVALID,
+                              "the request has %lu X-Auth-Token headers",
+                              (unsigned long) n);
+    }
+
+    if (h == NULL || h->value.len == 0) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
+                              "the request has no X-Auth-Token");
+    }
+
+    if (wlcf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST) {
+        return ngx_http_wafcert_iam(r, &h->value, write, handler);
+    }
+
+    return ngx_http_wafcert_token_listed(r, &h->value, write);
+}
+
+
 /*
  * A token may stand in several lines, one for each project.  All lines are
  * compared, and whole, whichever matches: the time tells nothing.
  */
 
-ngx_int_t
-ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write)
+static ngx_int_t
+ngx_http_wafcert_token_listed(ngx_http_request_t *r, ngx_str_t *value,
+    ngx_uint_t write)
 {
     u_char                         sha256[WAFCERT_SHA256_LEN];
-    ngx_uint_t                     i, n, known;
-    ngx_table_elt_t               *h;
+    ngx_uint_t                     i, known;
     ngx_http_wafcert_ctx_t        *ctx;
     ngx_http_wafcert_token_t      *token, *granted;
     ngx_http_wafcert_loc_conf_t   *wlcf;
@@ -42,24 +83,7 @@ ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write)
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    if (wlcf->tokens == NULL) {
-        return NGX_OK;
-    }
-
-    h = ngx_http_wafcert_token_header(r, &n);
-
-    if (h == NULL || h->value.len == 0) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
-                              "the request has no X-Auth-Token");
-    }
-
-    if (n > 1) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_INVALID,
-                              "the request has %lu X-Auth-Token headers",
-                              (unsigned long) n);
-    }
-
-    if (wafcert_sha256(wmcf->validator, &h->value, sha256) != NGX_OK) {
+    if (wafcert_sha256(wmcf->validator, value, sha256) != NGX_OK) {
         return ngx_http_wafcert_no_memory(ctx);
     }
 

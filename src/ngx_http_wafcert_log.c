@@ -80,18 +80,36 @@ ngx_http_wafcert_mask_token(ngx_log_t *log, ngx_uint_t level, u_char *buf,
 
     end = buf + len;
 
+    /* a variable's value, which may be a token, and its name is not told */
+
+    p = ngx_strlcasestrn(buf, end, (u_char *) "http script var: \"", 18 - 1);
+
+    if (p) {
+        for (p += 18; p < end && *p != LF; p++) {
+            *p = '*';
+        }
+
+        return;
+    }
+
     for (p = buf; p < end; /* void */ ) {
 
-        p = ngx_strlcasestrn(p, end, (u_char *) "-token", 6 - 1);
+        p = ngx_strlcasestrn(p, end, (u_char *) "token", 5 - 1);
         if (p == NULL) {
             return;
         }
 
-        p += sizeof("-token") - 1;
+        p += sizeof("token") - 1;
 
-        /* "X-Auth-Token: value" of HTTP/1, "x-auth-token":"value" of QPACK */
+        /*
+         * "X-Auth-Token: value" of HTTP/1, "x-auth-token":"value" of QPACK,
+         * "HTTP_X_AUTH_TOKEN: value" of uwsgi, FastCGI and SCGI
+         */
 
-        if (p == end || (*p != ':' && *p != '"')) {
+        if (p == end || (*p != ':' && *p != '"')
+            || p - buf < (ssize_t) sizeof("-token") - 1
+            || (p[-6] != '-' && p[-6] != '_'))
+        {
             continue;
         }
 

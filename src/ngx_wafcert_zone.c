@@ -11,7 +11,7 @@
 
 
 #define NGX_WAFCERT_MAGIC     0x57414643    /* "WAFC" */
-#define NGX_WAFCERT_LAYOUT    2
+#define NGX_WAFCERT_LAYOUT    3
 
 /* a zone can grow by so much, and shrink again, where it is */
 #define NGX_WAFCERT_HEADROOM  8
@@ -302,6 +302,11 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
     }
 
     ngx_sprintf(shpool->log_ctx, " in wafcert zone \"%V\"%Z", name);
+
+    sh->tokens = ngx_wafcert_tokens_make_locked(shpool, store->size);
+    if (sh->tokens == NULL) {
+        return NGX_ERROR;
+    }
 
     /* a full zone is an answer to the client, not a log line under the lock */
     shpool->log_nomem = 0;

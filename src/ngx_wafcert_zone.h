@@ -21,6 +21,7 @@
 #endif
 #include "ngx_wafcert_record.h"
 #include "ngx_wafcert_store.h"
+#include "ngx_wafcert_tokens.h"
 #include "wafcert_seal.h"
 
 
@@ -81,6 +82,8 @@ typedef struct {
     ngx_rbtree_t             projects;
     ngx_rbtree_node_t        projects_sentinel;
     ngx_queue_t              queue;         /* of projects */
+
+    ngx_wafcert_tokens_t    *tokens;
 
     ngx_wafcert_slot_t       slots[NGX_WAFCERT_SLOTS];
 } ngx_wafcert_sh_t;

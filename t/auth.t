@@ -484,3 +484,56 @@ qr{\[emerg\] .*64 hex digits in ".*/html/tokens", line 1}
 --- must_die
 --- error_log eval
 qr{\[emerg\] .*neither "read" nor "write" in ".*/html/tokens", line 1}
+
+
+
+=== TEST 19: an IAM service, with a body, and over HTTP/2
+--- http2
+--- config
+    wafcert_auth_roles write=writer;
+
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/writer;
+    }
+
+    location /other/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/reader;
+    }
+
+    location = /writer {
+        return 200 '{"token": {"project": {"id": "p"},
+                               "roles": [{"name": "writer"}],
+                               "expires_at": "2999-01-01T00:00:00Z",
+                               "user": {"name": "a\u0022b\u000a"}}}';
+    }
+
+    location = /reader {
+        return 200 '{"token": {"project": {"id": "p"},
+                               "roles": [{"name": "x"}],
+                               "expires_at": "2999-01-01T00:00:00Z"}}';
+    }
+
+--- requests
+POST /v1/p/waf/certificate
+X-Auth-Token: token-of-alice-0123456789
+Content-Type: application/json
+
+{"name": "a", "x": "<x 100000>", "content": <ec.chain>, "key": <ec.key>}
+
+DELETE /other/v1/p/waf/certificate/0123456789abcdef0123456789abcdef
+X-Auth-Token: token-of-alice-0123456789
+
+GET /v1/q/waf/certificate
+X-Auth-Token: token-of-alice-0123456789
+
+GET /other/v1/p/waf/certificate
+X-Auth-Token: token-of-alice-0123456789
+
+--- answers
+200 {"name": "a"}
+error.log: \[notice\].*wafcert create: .*token "a\?b\?", client
+401 WAF.00012003 permission.denied token_role: no role | role
+401 WAF.00012002 invalid.project token_project: "q"
+200 {"total": 1}

@@ -607,3 +607,317 @@ POST /other/v1/p/waf/certificate
 403 WAF.00022005 insufficient.quota quota
 400 WAF.00021013 cert.illegal chain_broken
 200 {"name": "b", "key": <response.pkcs8>}
+
+
+
+=== TEST 37: wafcert_auth: a URI that is none
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=iam;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "request=iam"}
+
+
+
+=== TEST 38: wafcert_auth: no URI
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "request="}
+
+
+
+=== TEST 39: wafcert_auth: twice
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth off;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"wafcert_auth" directive is duplicate}
+
+
+
+=== TEST 40: wafcert_auth_cache: a time that is none
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_cache soon;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"wafcert_auth_cache" directive invalid value}
+
+
+
+=== TEST 41: wafcert_auth_roles: another kind of call
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles delete=a;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "delete=a"}
+
+
+
+=== TEST 42: wafcert_auth_roles: no role
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles write= read=a;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "write="}
+
+
+
+=== TEST 43: wafcert_auth_roles: an empty name, first
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles write=,a;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "write=,a"}
+
+
+
+=== TEST 44: wafcert_auth_roles: an empty name in the middle
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles "read=a b,,c";
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "read=a b,,c"}
+
+
+
+=== TEST 45: wafcert_auth_roles: an empty name, last
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles read=a,;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "read=a,"}
+
+
+
+=== TEST 46: wafcert_auth_roles: a kind of call twice
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles read=a read=b;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "read=b"}
+
+
+
+=== TEST 47: wafcert_auth_roles: twice
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_roles read=a;
+        wafcert_auth_roles write=a;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"wafcert_auth_roles" directive is duplicate}
+
+
+
+=== TEST 48: wafcert_auth_service: another parameter
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_service token=abc;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "token=abc"}
+
+
+
+=== TEST 49: wafcert_auth_service: no file
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_service token_file=;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "token_file="}
+
+
+
+=== TEST 50: wafcert_auth_service: twice
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_service off;
+        wafcert_auth_service off;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"wafcert_auth_service" directive is duplicate}
+
+
+
+=== TEST 51: wafcert_auth_service: a file that is not there
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_service token_file=../html/none;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*open\(\) ".*/html/none" failed \(2: No such file}
+
+
+
+=== TEST 52: wafcert_auth_service: a directory
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_service token_file=../html;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*".*/html" is not a file}
+
+
+
+=== TEST 53: wafcert_auth_service: two tokens, which no log quotes
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth request=/iam;
+        wafcert_auth_service token_file=../html/token;
+    }
+
+--- user_files
+>>> token
+token-for-directives-t-1 token-for-directives-t-2
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*there is not one token, and nothing else, in ".*/html/token"}
+--- no_error_log
+token-for-directives
+
+
+
+=== TEST 54: wafcert_auth request= and what goes with it, inherited or not
+--- http_config
+    wafcert_zone zone=certs:1m;
+    wafcert_auth request=/iam;
+    wafcert_auth_cache 10s;
+    wafcert_auth_roles write=a "read=b,c d";
+
+--- config
+    location = /iam {
+        return 401;
+    }
+
+    location /v1/ {
+        wafcert_api zone=certs;
+    }
+
+    location /tokens/ {
+        wafcert_api zone=certs;
+        wafcert_auth tokens=../html/tokens;
+    }
+
+    location /off/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+    }
+
+    location /service/ {
+        wafcert_api zone=certs;
+        wafcert_auth_service token_file=../html/token;
+
+        location /service/none/ {
+            wafcert_api zone=certs;
+            wafcert_auth_service off;
+        }
+    }
+
+--- user_files
+>>> tokens
+<sha256 token-for-directives-t-1> p write
+>>> token
+token-for-directives-t-2
+
+--- requests
+GET /v1/p/waf/certificate
+X-Auth-Token: token-for-directives-t-1
+
+GET /tokens/v1/p/waf/certificate
+X-Auth-Token: token-for-directives-t-1
+
+GET /off/v1/p/waf/certificate
+
+GET /service/v1/p/waf/certificate
+X-Auth-Token: token-for-directives-t-3
+
+GET /service/none/v1/p/waf/certificate
+X-Auth-Token: token-for-directives-t-3
+
+GET /v1/p/waf/certificate
+
+--- answers
+401 WAF.00012001 invalid.token token_invalid: the IAM service
+200 {"total": 0}
+200 {"total": 0}
+500 WAF.00010002 system.busy iam_unavailable: the IAM service | again
+error.log: \[error\].* IAM service at "/iam" refused the token of "wafcert_auth_service"
+401 WAF.00012001 invalid.token token_invalid: the IAM service
+401 WAF.00012001 invalid.token token_missing

@@ -19,13 +19,14 @@ my $server = Wafcert::Server->new(size => '512k');
 
 # Until there is no room, one after the other: their ids.
 sub fill {
-    my ($name) = @_;
+    my ($name, $pair) = @_;
 
     my ($refused, @ids);
 
     $server->load(1, sub {
         return if $refused;
-        return [ POST => '', upload(sprintf '%s-%05d', $name, scalar @ids) ];
+        return [ POST => '',
+                 upload(sprintf('%s-%05d', $name, scalar @ids), $pair) ];
     }, sub {
         my ($request, $answer) = @_;
 
@@ -55,6 +56,9 @@ sub empty {
 my ($refused, @ids) = fill('full');
 my $room = @ids;
 
+# what pieces are left may yet do for another kind
+my (undef, @others) = fill('others', 'rsa');
+
 diag("512k have room for $room certificates");
 cmp_ok($room, '>', 100, 'a zone has room for many');
 is($refused->verdict, '403 zone_full', 'until it is full');
@@ -73,7 +77,8 @@ $server->load(4, do { my @all = @ids; sub {
 });
 is($broken, 0, 'all that were stored before are shown');
 
-is($server->request(GET => '')->json->{total}, $room, 'and listed');
+is($server->request(GET => '')->json->{total}, $room + @others,
+   'and listed');
 
 my $name = sprintf 'full-%05d', $room;
 
@@ -102,7 +107,7 @@ push @ids, $again->json->{id};
 is($server->request(PUT => "/$ids[0]", upload('x', 'rsa'))->verdict, 200,
    'a modify is, too');
 
-is(empty(@ids), 0, 'all are deleted');
+is(empty(@ids, @others), 0, 'all are deleted');
 is($server->request(GET => '')->json->{total}, 0, 'nothing is listed');
 
 ($refused, @ids) = fill('full');

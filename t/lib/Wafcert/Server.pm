@@ -92,6 +92,7 @@ sub upload {
 # workers   default 4
 # listen    more parameters of "listen"
 # server    more directives for the server
+# api       what is there besides "wafcert_api zone=certs" in "location /v1/"
 # main      more directives for nginx itself
 # http      and for http
 # level     of the error log; default "notice"
@@ -105,8 +106,9 @@ sub new {
     my $self = bless {
         name => File::Basename::basename($0, '.t'), size => '1m',
         workers => 4, listen => '', server => '', main => '', http => '',
-        state => '', seal_key => 'seal.key', zone => '', level => 'notice',
-        daemon => 0, env => {}, start => 1, owner => $$, %arg
+        api => 'wafcert_auth off;', state => '', seal_key => 'seal.key',
+        zone => '', level => 'notice', daemon => 0, env => {}, start => 1,
+        owner => $$, %arg
     }, $class;
 
     my $name = Cwd::getcwd() . "/build/scenarios/$self->{name}";
@@ -186,7 +188,7 @@ $temp
 
         location /v1/ {
             wafcert_api zone=certs;
-            wafcert_auth off;
+            $self->{api}
         }
 
         location = /empty {
