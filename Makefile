@@ -103,8 +103,8 @@ build/unit/%.o: src/%.c $(NGX)/objs/Makefile
 lint: $(SOURCES:=.lint)
 	@echo cppcheck
 	@cppcheck $$(cat .cppcheck) $(subst -isystem ,-I,$(INC)) $(SOURCES)
-	shellcheck -x tools/crashtest tools/demo tools/install tools/layers \
-	    tools/rekey tools/seal-key tools/test .ci/run \
+	shellcheck -x tools/crashtest tools/demo tools/install tools/keystone \
+	    tools/layers tools/rekey tools/seal-key tools/test .ci/run \
 	    bench/certificates bench/run bench/validate fuzz/run fuzz/seeds
 
 $(SOURCES:=.lint): %.lint: $(NGX)/objs/Makefile
