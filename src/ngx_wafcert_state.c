@@ -10,7 +10,7 @@
 #include <openssl/rand.h>
 
 
-#define NGX_WAFCERT_CHANGES_MAGIC  0x3265676e61686357ULL    /* "Wchange2" */
+#define NGX_WAFCERT_CHANGES_MAGIC  0x3365676e61686357ULL    /* "Wchange3" */
 
 /* as long as nginx itself tries to get at an address that is in use */
 #define NGX_WAFCERT_LOCK_TRIES     5
@@ -22,6 +22,8 @@ static ngx_int_t ngx_wafcert_state_own(ngx_wafcert_state_t *state,
 static ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
+    ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_share(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_failed(const char *call, u_char *path,
     ngx_log_t *log);
@@ -36,6 +38,8 @@ static ngx_int_t ngx_wafcert_state_text(ngx_wafcert_write_t *w, ngx_fd_t fd,
     ngx_uint_t sync);
 static ngx_int_t ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from,
     u_char *to, ngx_uint_t judged);
+static ngx_fd_t ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op,
+    ngx_err_t *err);
 static ngx_uint_t ngx_wafcert_state_conflict(ngx_wafcert_write_t *w);
 static void ngx_wafcert_state_note(ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_state_sync(ngx_wafcert_write_t *w,
@@ -274,6 +278,10 @@ ngx_wafcert_state_map(ngx_wafcert_state_t *state, ngx_log_t *log)
         rc = ngx_wafcert_state_failed("flock()", state->path, log);
     }
 
+    if (rc == NGX_OK && !state->alone) {
+        rc = ngx_wafcert_state_share(state, log);
+    }
+
     if (fd != NGX_INVALID_FILE) {
         (void) ngx_close_file(fd);
     }
@@ -281,6 +289,30 @@ ngx_wafcert_state_map(ngx_wafcert_state_t *state, ngx_log_t *log)
     ngx_free(path);
 
     return rc;
+}
+
+
+/* from here on changes are noted; those that were not have ended */
+
+static ngx_int_t
+ngx_wafcert_state_share(ngx_wafcert_state_t *state, ngx_log_t *log)
+{
+    ngx_fd_t   fd;
+    ngx_err_t  err;
+
+    state->changes->shared = 1;
+    ngx_memory_barrier();
+
+    fd = ngx_wafcert_state_flock(state, LOCK_EX, &err);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_set_errno(err);
+        return ngx_wafcert_state_failed("flock()", state->path, log);
+    }
+
+    ngx_wafcert_state_unlock(fd);
+
+    return NGX_OK;
 }
 
 
@@ -357,7 +389,7 @@ ngx_wafcert_state_write(ngx_wafcert_write_t *w)
         rc = ngx_wafcert_state_replace(w, final, tmp, old);
     }
 
-    if (w->op != NGX_WAFCERT_DELETE) {
+    if (rc != NGX_OK && w->op != NGX_WAFCERT_DELETE) {
         (void) ngx_delete_file(tmp);
     }
 
@@ -544,6 +576,26 @@ ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from, u_char *to,
 ngx_fd_t
 ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err)
 {
+    ngx_fd_t  fd;
+
+    if (!state->changes->shared) {
+
+        fd = ngx_wafcert_state_flock(state, LOCK_SH, err);
+
+        if (fd == NGX_INVALID_FILE || !state->changes->shared) {
+            return fd;
+        }
+
+        ngx_wafcert_state_unlock(fd);
+    }
+
+    return ngx_wafcert_state_flock(state, LOCK_EX, err);
+}
+
+
+static ngx_fd_t
+ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
+{
     int        rc;
     u_char    *path;
     ngx_fd_t   fd;
@@ -568,7 +620,7 @@ ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err)
     }
 
     do {
-        rc = flock(fd, LOCK_EX);
+        rc = flock(fd, op);
     } while (rc == -1 && ngx_errno == NGX_EINTR);
 
     if (rc == -1) {
@@ -663,6 +715,11 @@ ngx_wafcert_state_note(ngx_wafcert_write_t *w)
     ngx_wafcert_changes_t  *changes;
 
     changes = w->state->changes;
+
+    if (!changes->shared) {
+        return;
+    }
+
     changes->notes[changes->generation % NGX_WAFCERT_RING] = w->note;
 
     ngx_memory_barrier();

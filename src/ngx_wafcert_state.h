@@ -32,6 +32,8 @@
 /*
  * Two nginx have the same directory during a binary upgrade.  In a file that
  * both have mapped they tell each other which certificates they have changed.
+ * As long as there has been but one, nothing is noted, and changes of files do
+ * not wait for each other.
  */
 
 typedef struct {
@@ -44,6 +46,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                  magic;
+    ngx_atomic_t              shared;     /* there has been another nginx */
     ngx_atomic_t              generation; /* of the note to come, from 1 */
     ngx_wafcert_note_t        notes[NGX_WAFCERT_RING];
 } ngx_wafcert_changes_t;
@@ -121,7 +124,10 @@ void ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
  */
 uint64_t ngx_wafcert_state_foreign(ngx_wafcert_state_t *state, uint64_t seen);
 
-/* Excludes other changes of files; NGX_INVALID_FILE: "err" tells why not. */
+/*
+ * Excludes changes of files by another nginx; NGX_INVALID_FILE: "err" tells why
+ * not.
+ */
 ngx_fd_t ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err);
 void ngx_wafcert_state_unlock(ngx_fd_t fd);
 

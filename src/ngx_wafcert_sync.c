@@ -177,7 +177,7 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
 {
     ngx_fd_t               fd;
     ngx_err_t              err;
-    uint64_t               seen, next;
+    uint64_t               seen, next, generation;
     ngx_wafcert_state_t   *state;
     ngx_wafcert_loader_t   l;
 
@@ -188,8 +188,9 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
     }
 
     seen = store->sh->seen;
+    generation = state->changes->generation;
 
-    if (seen == state->changes->generation) {
+    if (seen == generation) {
         return;
     }
 
@@ -198,7 +199,7 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
     if (next) {
         ngx_wafcert_sync_seen(store, next);
 
-        if (next == state->changes->generation) {
+        if (next >= generation) {
             return;
         }
     }
