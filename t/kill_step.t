@@ -37,7 +37,20 @@ END { unlink $stepkill if $stepkill }
 
 my $server = Wafcert::Server->new(
     size => '256k', workers => 2,
-    server => 'wafcert_return_key always;'
+    server => <<'END'
+wafcert_return_key always;
+
+location /iam/ {
+    wafcert_api zone=certs;
+    wafcert_auth request=/iam;
+}
+
+location = /iam {
+    return 200 '{"token": {"project": {"id": "project"},
+                           "roles": [{"name": "member"}],
+                           "expires_at": "2999-12-31T23:59:59Z"}}';
+}
+END
 );
 
 my ($worker) = $server->workers;
@@ -59,7 +72,8 @@ sub stop_at {
                      <$maps>;
 
     my @at = map { sprintf '%x', $base + $value{"ngx_wafcert_$_"} }
-                 $function, @count ? 'zone_lock_write' : ();
+                 $function, !@count ? ()
+                 : $function eq 'tokens_add' ? 'zone_lock' : 'zone_lock_write';
 
     my $helper = IPC::Open2::open2(my $out, my $in, $stepkill, $pid, @at,
                                    @count);
@@ -132,6 +146,12 @@ sub change {
     return { kind => $kind, was => 'gone', will => 'gone', name => $new,
              request => [ POST => '?dry_run=true', upload($new, $pair) ] }
         if $kind eq 'try';
+
+    # by a token that is not known yet
+    return { kind => $kind, was => 'gone', will => 'gone', name => $new,
+             request => [ GET => '//iam' . Wafcert::Server::API, undef,
+                          "X-Auth-Token: $new" ] }
+        if $kind eq 'list';
 
     my %of = (kind => $kind, was => $kept{$id}, id => $id);
 
@@ -227,6 +247,8 @@ my @cases = map {
     map { [ "store_$_", $kind ] } 'reserve', $kind eq 'try' ? 'cancel'
                                                             : 'publish'
 } qw(create rename renew delete try);
+
+push @cases, [ tokens_add => 'list' ];
 
 my %length;
 
