@@ -83,7 +83,7 @@ rekey: build/rekey
 build/rekey: tools/rekey.c $(wildcard src/wafcert_*.[ch]) $(NGX)/objs/Makefile
 	@echo "CC $@"
 	@$(CC) $(CFLAGS) $(WARNINGS) $(INC) $(LDFLAGS) -o $@ \
-	    $(filter %.c,$^) -ljansson -lcrypto
+	    $(filter %.c,$^) -ljansson -lcrypto -lz
 
 unit: $(UNIT)
 	@failed=; for test in $(UNIT); do \
@@ -93,7 +93,7 @@ unit: $(UNIT)
 
 build/unit/%_test: t/unit/%_test.c $(LAYER0)
 	@echo "CC $<"
-	@$(UNIT_CC) -o $@ $< $(LAYER0) -lcmocka -ljansson -lcrypto
+	@$(UNIT_CC) -o $@ $< $(LAYER0) -lcmocka -ljansson -lcrypto -lz
 
 build/unit/%.o: src/%.c $(NGX)/objs/Makefile
 	@echo "CC $<"

@@ -50,6 +50,7 @@ static ngx_int_t wafcert_job_key(wafcert_job_t *job);
 static ngx_int_t wafcert_job_pair(wafcert_job_t *job);
 static ngx_uint_t wafcert_job_matches(wafcert_job_t *job,
     const wafcert_x509_t *cert);
+static void wafcert_job_guess_leaf(wafcert_job_t *job);
 static ngx_int_t wafcert_job_mismatch(wafcert_job_t *job,
     const wafcert_sent_t *match);
 static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
@@ -267,6 +268,10 @@ wafcert_job_run(wafcert_job_t *job)
         wafcert_job_facts
     };
 
+    if (job->content == NULL) {
+        return wafcert_job_key(job);
+    }
+
     for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 
         rc = steps[i](job);
@@ -441,8 +446,9 @@ wafcert_content_is_key(wafcert_job_t *job, ngx_uint_t n)
                           "block %lu of content is %s, not a certificate",
                           (u_long) n + 1, name);
 
-    if (wafcert_pem_decode(&pem, job->key, WAFCERT_MEMBER_KEY, &ignored)
-        != NGX_OK)
+    if (job->key == NULL
+        || wafcert_pem_decode(&pem, job->key, WAFCERT_MEMBER_KEY, &ignored)
+           != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -540,6 +546,10 @@ wafcert_job_key(wafcert_job_t *job)
 
     bundle = job->bundle;
 
+    if (job->key == NULL) {
+        return NGX_OK;
+    }
+
     rc = wafcert_pem_decode(&bundle->key_pem, job->key, WAFCERT_MEMBER_KEY,
                             job->verdict);
     if (rc != NGX_OK) {
@@ -571,6 +581,11 @@ wafcert_job_pair(wafcert_job_t *job)
         return NGX_OK;
     }
 
+    if (job->key == NULL) {
+        wafcert_job_guess_leaf(job);
+        return NGX_OK;
+    }
+
     for (i = 0; i < job->chain.nsent; i++) {
         sent = &job->chain.sent[i];
 
@@ -599,6 +614,37 @@ wafcert_job_matches(wafcert_job_t *job, const wafcert_x509_t *cert)
     }
 
     return wafcert_public_equal(&job->private.public, &cert->public);
+}
+
+
+/* With no key to tell, it is the first one that has not issued another. */
+
+static void
+wafcert_job_guess_leaf(wafcert_job_t *job)
+{
+    ngx_uint_t       i, n;
+    wafcert_sent_t  *sent;
+
+    sent = job->chain.sent;
+    job->leaf = &sent[0];
+
+    if (job->policy->chain != WAFCERT_CHAIN_REPAIR) {
+        return;
+    }
+
+    for (n = 0; n < job->chain.nsent; n++) {
+
+        for (i = 0; i < job->chain.nsent; i++) {
+            if (i != n && wafcert_x509_issued(sent[i].cert, sent[n].cert)) {
+                break;
+            }
+        }
+
+        if (i == job->chain.nsent) {
+            job->leaf = &sent[n];
+            return;
+        }
+    }
 }
 
 

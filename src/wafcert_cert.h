@@ -108,7 +108,9 @@ ngx_int_t wafcert_hmac_sha256(wafcert_validator_t *validator,
 /*
  * Judges certificate, key, pairing and policy, in that order.  "content" and
  * "key" are PEM texts; "now" is in ms since 1970 UTC.  What was stored is
- * known to be a pair, which can take most of the time to find out.
+ * known to be a pair, which can take most of the time to find out.  Where one
+ * of the two is NULL, the other is judged as far as it goes by itself; a key
+ * alone makes no facts.
  *
  * NGX_OK: "bundle" must be freed, which cleanses the key.  NGX_DECLINED:
  * "verdict" tells why, nothing is to be freed.  NGX_ERROR: no memory.

@@ -79,6 +79,10 @@ size_t wafcert_json_item(u_char *buf, const wafcert_record_t *record,
     ngx_uint_t parts, int64_t now);
 size_t wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict);
 
+/* An upload again, of what there is: data or pointers may be NULL. */
+size_t wafcert_json_normalized(u_char *buf, const ngx_str_t *name,
+    const wafcert_facts_t *facts, const wafcert_key_t *key);
+
 
 /*
  * A certificate as it is kept in a file: JSON, a line for each member, with

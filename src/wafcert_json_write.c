@@ -36,6 +36,8 @@ static void wafcert_json_put_status(wafcert_json_out_t *out,
     const wafcert_facts_t *facts, int64_t now);
 static void wafcert_json_put_content(wafcert_json_out_t *out,
     const wafcert_facts_t *facts);
+static void wafcert_json_put_key(wafcert_json_out_t *out,
+    const wafcert_key_t *key);
 static void wafcert_json_put_hosts(wafcert_json_out_t *out,
     const ngx_str_t *hosts);
 static void wafcert_json_put_chain(wafcert_json_out_t *out,
@@ -227,6 +229,35 @@ wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict)
 }
 
 
+size_t
+wafcert_json_normalized(u_char *buf, const ngx_str_t *name,
+    const wafcert_facts_t *facts, const wafcert_key_t *key)
+{
+    wafcert_json_out_t  out;
+
+    ngx_memzero(&out, sizeof(wafcert_json_out_t));
+    out.pos = buf;
+
+    wafcert_json_open(&out, "{");
+
+    if (name->data) {
+        wafcert_json_string(&out, "name", name);
+    }
+
+    if (facts) {
+        wafcert_json_put_content(&out, facts);
+    }
+
+    if (key) {
+        wafcert_json_put_key(&out, key);
+    }
+
+    wafcert_json_close(&out, "}");
+
+    return out.len;
+}
+
+
 static void
 wafcert_json_put_documented(wafcert_json_out_t *out,
     const wafcert_record_t *record, const wafcert_key_t *key,
@@ -247,10 +278,7 @@ wafcert_json_put_documented(wafcert_json_out_t *out,
     }
 
     if (key) {
-        wafcert_json_member(out, "key");
-        wafcert_json_puts(out, "\"");
-        wafcert_json_pem(out, key->type, &key->der);
-        wafcert_json_puts(out, "\"");
+        wafcert_json_put_key(out, key);
     }
 
     if (!(parts & WAFCERT_JSON_DRY_RUN)) {
@@ -316,6 +344,16 @@ wafcert_json_put_content(wafcert_json_out_t *out,
         wafcert_json_pem(out, WAFCERT_PEM_CERTIFICATE, &facts->chain[i].der);
     }
 
+    wafcert_json_puts(out, "\"");
+}
+
+
+static void
+wafcert_json_put_key(wafcert_json_out_t *out, const wafcert_key_t *key)
+{
+    wafcert_json_member(out, "key");
+    wafcert_json_puts(out, "\"");
+    wafcert_json_pem(out, key->type, &key->der);
     wafcert_json_puts(out, "\"");
 }
 

@@ -469,6 +469,11 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         "internal", WAFCERT_INTERNAL_ERROR,
         "the operator finds the cause in the error log",
         500
+    },
+    [WAFCERT_ANSWER_ILLEGAL] = {
+        "answer_illegal", WAFCERT_INTERNAL_ERROR,
+        "the operator finds the cause in the error log",
+        500
     }
 };
 

@@ -104,6 +104,9 @@ typedef enum {
     WAFCERT_COMMIT_TIMEOUT,
     WAFCERT_INTERNAL,
 
+    /* never answered: why an edge has not recorded what the WAF accepted */
+    WAFCERT_ANSWER_ILLEGAL,
+
     WAFCERT_REASONS
 } wafcert_reason_e;
 

@@ -5,6 +5,7 @@
 
 
 #include "cert_fixtures.h"
+#include "wafcert_json.h"
 
 
 /* The example of the public reference, RSA-512. */
@@ -733,6 +734,155 @@ test_bad(void **state)
 }
 
 
+static ngx_int_t
+judge_half(const ngx_str_t *content, const ngx_str_t *key,
+    wafcert_chain_e chain, wafcert_bundle_t *bundle,
+    wafcert_verdict_t *verdict)
+{
+    wafcert_policy_t  policy;
+
+    memset(&policy, 0, sizeof(wafcert_policy_t));
+    policy.chain = chain;
+
+    return wafcert_validate(validator, bundle, content, key, &policy, NOW,
+                            verdict);
+}
+
+
+/*
+ * What is wrong with one half of a pair is wrong with it alone; a good half
+ * makes the chain, or the key, that it would make together with the other.
+ */
+
+static void
+test_half(void **state)
+{
+    ngx_int_t          rc;
+    ngx_str_t          content, key;
+    const row_t       *row;
+    wafcert_bundle_t   bundle;
+    wafcert_verdict_t  verdict;
+
+    for (row = good; row->content; row++) {
+
+        /* without the key there is time to find the right issuer */
+
+        if (strcmp(row->content, "nleaf384p rekeyed384 inter384") == 0) {
+            continue;
+        }
+
+        content = join(row->content);
+        key = join(row->key);
+
+        assert_int_equal(judge_half(&content, NULL, row->chain, &bundle,
+                                    &verdict),
+                         NGX_OK);
+        assert_kept(row, &bundle);
+        assert_null(bundle.key.der.data);
+        wafcert_bundle_free(&bundle);
+
+        assert_int_equal(judge_half(NULL, &key, row->chain, &bundle,
+                                    &verdict),
+                         NGX_OK);
+        assert_int_equal(bundle.facts.nchain, 0);
+        assert_non_null(bundle.key.der.data);
+        wafcert_bundle_free(&bundle);
+
+        free(content.data);
+        free(key.data);
+    }
+
+    for (row = bad; row->content; row++) {
+        content = join(row->content);
+        key = join(row->key);
+        rc = NGX_DECLINED;
+
+        if (row->reason >= WAFCERT_CONTENT_NO_PEM
+            && row->reason <= WAFCERT_CERT_KEY_TYPE)
+        {
+            rc = judge_half(&content, NULL, row->chain, &bundle, &verdict);
+            assert_int_equal(verdict.reason, row->reason);
+
+        } else if (row->reason >= WAFCERT_KEY_NO_PEM
+                   && row->reason <= WAFCERT_KEY_INCONSISTENT)
+        {
+            rc = judge_half(NULL, &key, row->chain, &bundle, &verdict);
+            assert_int_equal(verdict.reason, row->reason);
+        }
+
+        assert_int_equal(rc, NGX_DECLINED);
+
+        free(content.data);
+        free(key.data);
+    }
+}
+
+
+/* an upload that was normalized is the same one, and needs no repair */
+
+static void
+test_normalized(void **state)
+{
+    u_char             buf[32768];
+    ngx_str_t          content, key, body, name;
+    const row_t       *row;
+    wafcert_upload_t   upload;
+    wafcert_bundle_t   bundle, again;
+    wafcert_verdict_t  verdict;
+
+    ngx_str_set(&name, "a-name");
+    body.data = buf;
+
+    for (row = good; row->content; row++) {
+
+        if (row->chain != REPAIR) {
+            continue;
+        }
+
+        content = join(row->content);
+        key = join(row->key);
+
+        assert_int_equal(judge_half(&content, &key, REPAIR, &bundle,
+                                    &verdict),
+                         NGX_OK);
+
+        body.len = wafcert_json_normalized(NULL, &name, &bundle.facts,
+                                           &bundle.key);
+        assert_true(body.len < sizeof(buf));
+        assert_int_equal(wafcert_json_normalized(buf, &name, &bundle.facts,
+                                                 &bundle.key),
+                         body.len);
+
+        assert_int_equal(wafcert_json_upload(&upload, &body, 0, &verdict),
+                         NGX_OK);
+        assert_int_equal(judge_half(&upload.content, &upload.key, REPAIR,
+                                    &again, &verdict),
+                         NGX_OK);
+
+        assert_kept(row, &again);
+        assert_int_equal(again.facts.warnings
+                         & (W(CHAIN_REPAIRED) | W(ROOT_DROPPED)
+                            | W(DUPLICATE_DROPPED) | W(NEWLINES_REPAIRED)),
+                         0);
+        assert_int_equal(again.key.der.len, bundle.key.der.len);
+        assert_memory_equal(again.key.der.data, bundle.key.der.data,
+                            bundle.key.der.len);
+
+        wafcert_bundle_free(&again);
+        wafcert_json_upload_free(&upload);
+        wafcert_bundle_free(&bundle);
+        free(content.data);
+        free(key.data);
+    }
+
+    /* what was not sent is not there */
+
+    ngx_str_null(&name);
+    body.len = wafcert_json_normalized(buf, &name, NULL, NULL);
+    assert_memory_equal(buf, "{}", body.len);
+}
+
+
 static void
 test_policy(void **state)
 {
@@ -894,6 +1044,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_half),
+        cmocka_unit_test(test_normalized),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_facts),
         cmocka_unit_test(test_damage)
