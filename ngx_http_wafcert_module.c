@@ -28,6 +28,8 @@ static wafcert_seal_t *ngx_http_wafcert_seal(ngx_conf_t *cf,
     ngx_str_t *file);
 static char *ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -36,6 +38,7 @@ static ngx_int_t ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles);
 static ngx_int_t ngx_http_wafcert_iam_scope(ngx_conf_t *cf,
     ngx_http_wafcert_loc_conf_t *conf);
 static char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
+static ngx_int_t ngx_http_wafcert_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_wafcert_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_wafcert_init_process(ngx_cycle_t *cycle);
 static void ngx_http_wafcert_exit_process(ngx_cycle_t *cycle);
@@ -83,6 +86,13 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
     { ngx_string("wafcert_api"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_wafcert_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wafcert_validate"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_wafcert_validate,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -170,7 +180,7 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
 
 static ngx_http_module_t  ngx_http_wafcert_module_ctx = {
     ngx_http_wafcert_add_variables,        /* preconfiguration */
-    ngx_http_wafcert_iam_init,             /* postconfiguration */
+    ngx_http_wafcert_init,                 /* postconfiguration */
 
     ngx_http_wafcert_create_main_conf,     /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -363,6 +373,9 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      *     conf->iam_scope = { 0, NULL };
      *     conf->read_roles = { 0, NULL };
      *     conf->write_roles = { 0, NULL };
+     *     conf->edge = 0;
+     *     conf->record = 0;
+     *     conf->normalize = 0;
      *     conf->policy = { 0 };
      */
 
@@ -427,9 +440,31 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (clcf->noname && conf->shm_zone == NULL) {
         conf->shm_zone = prev->shm_zone;
         conf->write = prev->write;
+        conf->edge = prev->edge;
+        conf->record = prev->record;
+        conf->normalize = prev->normalize;
     }
 
     if (conf->shm_zone == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST
+        && ngx_http_wafcert_iam_scope(cf, conf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->edge) {
+
+        if (clcf->client_body_in_file_only) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"client_body_in_file_only\" would write keys "
+                               "into files in location \"%V\", which has "
+                               "\"wafcert_validate\"", &clcf->name);
+            return NGX_CONF_ERROR;
+        }
+
         return NGX_CONF_OK;
     }
 
@@ -441,12 +476,6 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no \"wafcert_auth\" is defined for the "
                            "\"wafcert_api\" in location \"%V\"", &clcf->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST
-        && ngx_http_wafcert_iam_scope(cf, conf) != NGX_OK)
-    {
         return NGX_CONF_ERROR;
     }
 
@@ -704,6 +733,10 @@ ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
+    if (wlcf->edge) {
+        return "cannot stand beside \"wafcert_validate\"";
+    }
+
     if (wlcf->shm_zone) {
         return "is duplicate";
     }
@@ -743,6 +776,62 @@ ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_wafcert_api_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_loc_conf_t *wlcf = conf;
+
+    ngx_str_t                     *value, name;
+    ngx_uint_t                     i;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    if (wlcf->shm_zone) {
+        return wlcf->edge ? "is duplicate"
+                          : "cannot stand beside \"wafcert_api\"";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_wafcert_parameter(&value[i], "zone=", &name)) {
+
+            wlcf->shm_zone = ngx_wafcert_store_add(cf, &name, 0);
+            if (wlcf->shm_zone == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+        } else if (ngx_strcmp(value[i].data, "record=on") == 0) {
+            wlcf->record = 1;
+
+        } else if (ngx_strcmp(value[i].data, "record=off") == 0) {
+            wlcf->record = 0;
+
+        } else if (ngx_strcmp(value[i].data, "normalize=on") == 0) {
+            wlcf->normalize = 1;
+
+        } else if (ngx_strcmp(value[i].data, "normalize=off") == 0) {
+            wlcf->normalize = 0;
+
+        } else {
+            return ngx_http_wafcert_invalid(cf, &value[i]);
+        }
+    }
+
+    if (wlcf->shm_zone == NULL) {
+        return "has no parameter \"zone\"";
+    }
+
+    wlcf->write = 1;
+    wlcf->edge = 1;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
+    wmcf->edge = 1;
 
     return NGX_CONF_OK;
 }
@@ -888,6 +977,17 @@ ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
                        value);
     return NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_init(ngx_conf_t *cf)
+{
+    if (ngx_http_wafcert_iam_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wafcert_edge_init(cf);
 }
 
 

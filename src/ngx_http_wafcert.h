@@ -54,12 +54,18 @@ typedef struct ngx_http_wafcert_service_s  ngx_http_wafcert_service_t;
 typedef struct {
     ngx_array_t                zones;         /* of ngx_shm_zone_t * */
     wafcert_validator_t       *validator;     /* the worker's own */
+    ngx_flag_t                 edge;          /* wafcert_validate is used */
 } ngx_http_wafcert_main_conf_t;
 
 
 typedef struct {
-    ngx_shm_zone_t            *shm_zone;      /* NULL: no wafcert_api here */
+    ngx_shm_zone_t            *shm_zone;      /* NULL: neither of the two */
     ngx_flag_t                 write;
+
+    /* wafcert_validate, and not wafcert_api */
+    unsigned                   edge:1;
+    unsigned                   record:1;
+    unsigned                   normalize:1;
 
     ngx_uint_t                 auth;
     ngx_array_t               *tokens;
@@ -85,8 +91,10 @@ typedef struct {
 
 typedef void (*ngx_http_wafcert_handler_pt)(ngx_http_request_t *r);
 
-typedef struct ngx_http_wafcert_iam_s  ngx_http_wafcert_iam_t;
-typedef struct ngx_http_wafcert_list_s  ngx_http_wafcert_list_t;
+typedef struct ngx_http_wafcert_iam_s      ngx_http_wafcert_iam_t;
+typedef struct ngx_http_wafcert_list_s     ngx_http_wafcert_list_t;
+typedef struct ngx_http_wafcert_record_s   ngx_http_wafcert_record_t;
+typedef struct ngx_http_wafcert_capture_s  ngx_http_wafcert_capture_t;
 
 
 typedef struct {
@@ -114,6 +122,11 @@ typedef struct {
 
     ngx_http_wafcert_list_t      *list;
 
+    /* on its way through an edge */
+    ngx_http_wafcert_record_t    *record;         /* NULL: none is made */
+    ngx_http_wafcert_capture_t   *capture;        /* NULL: not (any more) */
+    unsigned                      passed:1;       /* it was good */
+
     /* to go on later: for ngx_add_timer() and ngx_post_event() */
     ngx_event_t                   event;
     ngx_http_wafcert_handler_pt   event_handler;
@@ -134,6 +147,17 @@ extern ngx_module_t  ngx_http_wafcert_module;
 
 ngx_int_t ngx_http_wafcert_api_handler(ngx_http_request_t *r);
 
+ngx_http_wafcert_ctx_t *ngx_http_wafcert_create_ctx(ngx_http_request_t *r);
+
+/*
+ * Which call it is, into ctx; and whether its token and its headers may make
+ * it, as ngx_http_wafcert_authorize().  NGX_DECLINED with ctx->verdict.
+ */
+ngx_int_t ngx_http_wafcert_judge_route(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+ngx_int_t ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_handler_pt handler);
+
 
 /* ngx_http_wafcert_list.c: a list of any length, piece by piece */
 
@@ -143,6 +167,75 @@ ngx_int_t ngx_http_wafcert_list(ngx_http_request_t *r);
 /* ngx_http_wafcert_write.c: create, modify and delete */
 
 ngx_int_t ngx_http_wafcert_write(ngx_http_request_t *r);
+
+/*
+ * What an edge needs of it.  Where a function can refuse, it returns
+ * NGX_DECLINED with ctx->verdict, and NGX_ERROR when there is no memory.
+ */
+
+/* Sets the time limit, and what ngx_http_wafcert_wait() calls. */
+void ngx_http_wafcert_start(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_handler_pt proceed);
+
+/* The parameter, into ctx. */
+ngx_int_t ngx_http_wafcert_dry_run(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+
+/* ctx->body into ctx->upload. */
+ngx_int_t ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx);
+
+/* Makes ctx->bundle of two PEM texts. */
+ngx_int_t ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
+
+/* What a modify does not bring is taken from ctx->current. */
+ngx_int_t ngx_http_wafcert_current_pem(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
+
+/* Whether ctx->change leaves ctx->current as it is, but for the time. */
+ngx_uint_t ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx);
+
+/* ngx_wafcert_commit() of ctx->change, with the request as data. */
+ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_wafcert_commit_pt handler);
+
+/* NGX_OK: another change is waited for. */
+ngx_int_t ngx_http_wafcert_wait(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+
+/* Makes ctx->current of ctx->change, and a line for it in the log. */
+void ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx);
+void ngx_http_wafcert_audit(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record);
+
+
+/* ngx_http_wafcert_edge.c: wafcert_validate, on the way to the WAF */
+
+/* Installs its handler, and the filters of the way back. */
+ngx_int_t ngx_http_wafcert_edge_init(ngx_conf_t *cf);
+
+
+/* ngx_http_wafcert_capture.c: and on the way back; installs the filters */
+
+void ngx_http_wafcert_capture_init(void);
+
+
+/* ngx_http_wafcert_record.c: keeps what the WAF behind an edge accepts */
+
+/* The request goes on to the WAF. */
+ngx_int_t ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+
+/* Whether the answer with this status is to be read. */
+ngx_uint_t ngx_http_wafcert_record_wants(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+
+/*
+ * The answer has passed; "text" is NULL where it could not be read, "fault"
+ * tells why, as a sentence about it.  May hold the request, not its answer.
+ */
+void ngx_http_wafcert_record(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text, const char *fault);
 
 
 /*

@@ -11,13 +11,7 @@
 #define NGX_HTTP_WAFCERT_PROJECT_MAX  64
 
 
-static ngx_http_wafcert_ctx_t *ngx_http_wafcert_create_ctx(
-    ngx_http_request_t *r);
 static void ngx_http_wafcert_cleanup(void *data);
-static ngx_int_t ngx_http_wafcert_judge_route(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
-static ngx_int_t ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_call(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
@@ -49,7 +43,7 @@ ngx_http_wafcert_api_handler(ngx_http_request_t *r)
     rc = ngx_http_wafcert_judge_route(r, ctx);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_wafcert_judge_caller(r, ctx);
+        rc = ngx_http_wafcert_judge_caller(r, ctx, ngx_http_wafcert_resume);
     }
 
     if (rc == NGX_AGAIN) {
@@ -69,7 +63,7 @@ ngx_http_wafcert_resume(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-    rc = ngx_http_wafcert_judge_caller(r, ctx);
+    rc = ngx_http_wafcert_judge_caller(r, ctx, ngx_http_wafcert_resume);
 
     if (rc != NGX_AGAIN) {
         ngx_http_finalize_request(r, ngx_http_wafcert_call(r, ctx, rc));
@@ -105,7 +99,7 @@ ngx_http_wafcert_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
 }
 
 
-static ngx_http_wafcert_ctx_t *
+ngx_http_wafcert_ctx_t *
 ngx_http_wafcert_create_ctx(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t      *cln;
@@ -154,7 +148,7 @@ ngx_http_wafcert_cleanup(void *data)
 
 /* all that is judged before the body is read, in the documented order */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_judge_route(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
@@ -170,16 +164,16 @@ ngx_http_wafcert_judge_route(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx)
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_handler_pt handler)
 {
     ngx_int_t   rc;
     ngx_uint_t  write;
 
     write = (ctx->call >= NGX_HTTP_WAFCERT_CREATE);
 
-    rc = ngx_http_wafcert_authorize(r, write, ngx_http_wafcert_resume);
+    rc = ngx_http_wafcert_authorize(r, write, handler);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -17,8 +17,6 @@
 #define NGX_HTTP_WAFCERT_IDS   64
 
 
-static ngx_int_t ngx_http_wafcert_dry_run(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_body(ngx_http_request_t *r);
 static void ngx_http_wafcert_proceed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_change(ngx_http_request_t *r,
@@ -38,23 +36,13 @@ static ngx_int_t ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key);
-static ngx_int_t ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
-static ngx_int_t ngx_http_wafcert_current_pem(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
-static ngx_uint_t ngx_http_wafcert_changes_nothing(
-    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_existing(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
-static ngx_int_t ngx_http_wafcert_wait(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_done(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record,
     const wafcert_key_t *key);
 static ngx_int_t ngx_http_wafcert_done_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
-static void ngx_http_wafcert_audit(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record);
 
 
 ngx_int_t
@@ -65,8 +53,7 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-    ngx_http_wafcert_set_event(r, ngx_http_wafcert_proceed);
-    ctx->deadline = ngx_current_msec + NGX_HTTP_WAFCERT_WAIT;
+    ngx_http_wafcert_start(r, ctx, ngx_http_wafcert_proceed);
 
     if (ctx->call == NGX_HTTP_WAFCERT_DELETE) {
 
@@ -89,7 +76,16 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+void
+ngx_http_wafcert_start(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_http_wafcert_handler_pt proceed)
+{
+    ngx_http_wafcert_set_event(r, proceed);
+    ctx->deadline = ngx_current_msec + NGX_HTTP_WAFCERT_WAIT;
+}
+
+
+ngx_int_t
 ngx_http_wafcert_dry_run(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t  rc;
@@ -111,25 +107,29 @@ ngx_http_wafcert_dry_run(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 static void
 ngx_http_wafcert_body(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
     ngx_http_wafcert_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-    rc = wafcert_json_upload(&ctx->upload, &ctx->body,
-                             ctx->call == NGX_HTTP_WAFCERT_MODIFY,
-                             &ctx->verdict);
-
-    if (rc == NGX_ERROR) {
-        rc = ngx_http_wafcert_no_memory(ctx);
-    }
-
-    if (rc != NGX_OK) {
+    if (ngx_http_wafcert_upload(ctx) != NGX_OK) {
         ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
         return;
     }
 
     ngx_http_wafcert_proceed(r);
+}
+
+
+ngx_int_t
+ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = wafcert_json_upload(&ctx->upload, &ctx->body,
+                             ctx->call == NGX_HTTP_WAFCERT_MODIFY,
+                             &ctx->verdict);
+
+    return (rc == NGX_ERROR) ? ngx_http_wafcert_no_memory(ctx) : rc;
 }
 
 
@@ -220,15 +220,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
         return ngx_http_wafcert_done_change(r, ctx);
     }
 
-    ctx->commit.store = store;
-    ctx->commit.change = &ctx->change;
-    ctx->commit.verdict = &ctx->verdict;
-    ctx->commit.pool = r->pool;
-    ctx->commit.log = r->connection->log;
-    ctx->commit.handler = ngx_http_wafcert_committed;
-    ctx->commit.data = r;
-
-    rc = ngx_wafcert_commit(&ctx->commit);
+    rc = ngx_http_wafcert_commit(r, ctx, ngx_http_wafcert_committed);
 
     if (rc == NGX_DONE) {
         r->main->blocked++;
@@ -237,6 +229,26 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     }
 
     return ngx_http_wafcert_commit_done(r, ctx, rc);
+}
+
+
+ngx_int_t
+ngx_http_wafcert_commit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_wafcert_commit_pt handler)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ctx->commit.store = wlcf->shm_zone->data;
+    ctx->commit.change = &ctx->change;
+    ctx->commit.verdict = &ctx->verdict;
+    ctx->commit.pool = r->pool;
+    ctx->commit.log = r->connection->log;
+    ctx->commit.handler = handler;
+    ctx->commit.data = r;
+
+    return ngx_wafcert_commit(&ctx->commit);
 }
 
 
@@ -436,7 +448,7 @@ ngx_http_wafcert_judge_current(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
 {
@@ -462,9 +474,7 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
 }
 
 
-/* what a modify does not bring is taken from the stored certificate */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_current_pem(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
 {
@@ -518,7 +528,7 @@ ngx_http_wafcert_current_pem(ngx_http_request_t *r,
 
 /* there is but one key to a leaf, in whatever encoding it comes */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_uint_t              i;
@@ -571,7 +581,7 @@ ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_http_wafcert_loc_conf_t  *wlcf;
@@ -605,15 +615,7 @@ ngx_http_wafcert_done_change(ngx_http_request_t *r,
 
     if (ctx->call != NGX_HTTP_WAFCERT_DELETE) {
 
-        ngx_hex_dump(copy->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
-
-        copy->record.id.len = sizeof(copy->id);
-        copy->record.id.data = copy->id;
-        copy->record.name = ctx->change.name;
-        copy->record.timestamp = ctx->change.timestamp;
-        copy->record.revision = ctx->change.new_revision;
-        copy->record.facts = ctx->change.facts;
-        copy->key = *ctx->change.key;
+        ngx_http_wafcert_changed(ctx);
     }
 
     if (!ctx->dry_run) {
@@ -622,6 +624,25 @@ ngx_http_wafcert_done_change(ngx_http_request_t *r,
     }
 
     return ngx_http_wafcert_done(r, ctx, &copy->record, &copy->key);
+}
+
+
+void
+ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_wafcert_copy_t  *copy;
+
+    copy = &ctx->current;
+
+    ngx_hex_dump(copy->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
+
+    copy->record.id.len = sizeof(copy->id);
+    copy->record.id.data = copy->id;
+    copy->record.name = ctx->change.name;
+    copy->record.timestamp = ctx->change.timestamp;
+    copy->record.revision = ctx->change.new_revision;
+    copy->record.facts = ctx->change.facts;
+    copy->key = *ctx->change.key;
 }
 
 
@@ -683,7 +704,7 @@ ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
 }
 
 
-static void
+void
 ngx_http_wafcert_audit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     const wafcert_record_t *record)
 {

@@ -257,6 +257,16 @@ ngx_wafcert_judge_locked(ngx_wafcert_sh_t *sh,
 
         old = project ? ngx_wafcert_find_id_locked(sh, project, change->id)
                       : NULL;
+    }
+
+    if (change->foreign) {
+        rc = ngx_wafcert_foreign_judge_locked(sh, old, change, verdict);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (change->op != NGX_WAFCERT_CREATE) {
 
         if (old == NULL) {
             return wafcert_refuse(verdict, WAFCERT_NOT_FOUND,
@@ -315,10 +325,15 @@ ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
         return NGX_BUSY;
     }
 
+    ngx_memcpy(change->named, named->id, NGX_WAFCERT_ID_LEN);
+
     if (change->op == NGX_WAFCERT_CREATE
         && ngx_wafcert_node_same_chain_locked(named, change->facts))
     {
-        ngx_memcpy(change->id, named->id, NGX_WAFCERT_ID_LEN);
+        if (!change->foreign) {
+            ngx_memcpy(change->id, named->id, NGX_WAFCERT_ID_LEN);
+        }
+
         return NGX_DONE;
     }
 

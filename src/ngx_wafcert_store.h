@@ -59,6 +59,9 @@ typedef struct {
     const wafcert_facts_t *facts;       /* NULL for delete */
     const wafcert_key_t   *key;
 
+    ngx_uint_t             foreign;     /* "id" is not from this server */
+    uint64_t               turn;
+    u_char                 named[NGX_WAFCERT_ID_LEN];  /* has the name */
     ngx_uint_t             slot;        /* the reservation's */
     uint64_t               sequence;    /* its place in the order of upload */
     uint64_t               seen;        /* ngx_wafcert_state.h */
@@ -154,10 +157,11 @@ ngx_int_t ngx_wafcert_store_count(ngx_wafcert_store_t *store,
  * Afterwards nothing can fail but the commit.
  *
  * NGX_OK: ngx_wafcert_store_publish() or _cancel() must follow.
- * NGX_DONE: a create that repeats an existing certificate; "id" is its id.
+ * NGX_DONE: a create that repeats an existing certificate; "named" is its id,
+ * and "id" too, unless that is foreign.
  * NGX_BUSY: another change of the same name or record is under way: wait.
  * NGX_AGAIN: the record has another revision by now: judge again.
- * NGX_DECLINED: "verdict" tells why.
+ * NGX_DECLINED: "verdict" tells why; name_duplicate: "named" is the id.
  */
 ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
@@ -182,6 +186,19 @@ ngx_int_t ngx_wafcert_store_put(ngx_wafcert_store_t *store,
 /* Makes it the newest of its project: no other may have a larger number. */
 void ngx_wafcert_store_renew(ngx_wafcert_store_t *store, u_char *id,
     uint64_t sequence);
+
+/*
+ * For changes of ids that are given elsewhere: an earlier one of the same id
+ * is to come first, so that ngx_wafcert_store_reserve() returns NGX_BUSY until
+ * that has left.  "id" must be known.
+ */
+void ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+void ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+
+/* Counts what an edge could not record: the number so far. */
+ngx_uint_t ngx_wafcert_store_unrecorded(ngx_wafcert_store_t *store);
 
 /*
  * The certificate with entry->id, or, with "next", the one that comes after it

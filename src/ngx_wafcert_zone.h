@@ -28,6 +28,9 @@
 /* changes between reserve and publish; one more waits */
 #define NGX_WAFCERT_SLOTS  256
 
+/* foreign changes that wait for each other; one more does not */
+#define NGX_WAFCERT_TURNS  64
+
 /* of a zone that could not be written to its state directory */
 #define NGX_WAFCERT_NO_INSTANCE  ((uint64_t) -1)
 
@@ -53,6 +56,13 @@ typedef struct {
 } ngx_wafcert_slot_t;
 
 
+typedef struct {
+    uint64_t                 number;        /* 0: free */
+    time_t                   time;
+    u_char                   id[NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_turn_t;
+
+
 /* in shared memory: for all workers, across reloads */
 
 typedef struct {
@@ -74,6 +84,11 @@ typedef struct {
     uint64_t                 instance;
     volatile uint64_t        seen;
     ngx_err_t                failing;       /* why changes cannot be stored */
+
+    /* ngx_wafcert_foreign.c */
+    ngx_atomic_t             unrecorded;    /* that the WAF has accepted */
+    uint64_t                 turn;
+    ngx_wafcert_turn_t       turns[NGX_WAFCERT_TURNS];
 
     ngx_rbtree_t             ids;
     ngx_rbtree_node_t        ids_sentinel;
@@ -124,6 +139,11 @@ ngx_wafcert_project_t *ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh,
     const ngx_str_t *name, ngx_rbtree_key_t key);
 ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_project_t *project, const u_char *id);
+
+/* ngx_wafcert_foreign.c; as ngx_wafcert_store_reserve(). */
+ngx_int_t ngx_wafcert_foreign_judge_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *old, ngx_wafcert_change_t *change,
+    wafcert_verdict_t *verdict);
 
 /* Whether more pages are taken than were configured. */
 ngx_uint_t ngx_wafcert_zone_full_locked(ngx_wafcert_store_t *store);

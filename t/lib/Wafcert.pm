@@ -25,6 +25,9 @@ package Wafcert;
 # A section that a block lacks is taken from %Wafcert::default.  It has the API
 # below /v1/, with no tokens.
 #
+# With WAFCERT_EDGE in the environment, an edge that records stands in front of
+# what a block configures: the same tests, and the same answers.
+#
 # After the last answer of a block, its logs must not have 24 consecutive
 # characters of a fixture's private key, or of a token that was sent, and no
 # body may be in a temporary file.
@@ -452,6 +455,37 @@ sub start_http2 {
 }
 
 
+# The block's server becomes the WAF, at another address, and in its place
+# comes one that has the same locations, but proxies where the API would be.
+sub put_edge_in_front {
+    my ($block) = @_;
+
+    my $edge = my $waf = $block->config;
+    my $address = '127.0.0.3:$TEST_NGINX_SERVER_PORT';
+
+    my $proxy = "proxy_pass http://$address; proxy_http_version 1.1;"
+                . ' proxy_set_header Host $host;'
+                . ' proxy_set_header Connection "";'
+                . ' client_max_body_size 0;';
+
+    for ($edge) {
+        s/\b(?:add_header|client_(?:max_body_size|body_in_file_only))\s[^;]*;//g;
+        s{\bwafcert_api\s+zone=(\w+)([^;]*);}
+         { ($2 =~ /write=off/ ? ''
+               : "wafcert_validate zone=edge_$1 record=on; ") . $proxy }gex;
+    }
+
+    my $http = $block->http_config;
+    my @zones = $http =~ /\bwafcert_zone\s+zone=(\w+):/g;
+
+    $block->set_value(config => $edge);
+    $block->set_value(http_config => join "\n", $http,
+                      (map { "wafcert_zone zone=edge_$_:8m;" } @zones),
+                      "server { listen $address; server_name localhost;",
+                      $waf, '}');
+}
+
+
 sub prepare {
     my ($block) = @_;
 
@@ -468,6 +502,7 @@ sub prepare {
 
     $block->set_value(suppress_stderr => 1) if defined $block->must_die;
 
+    put_edge_in_front($block) if $ENV{WAFCERT_EDGE};
     prepare_http2($block) if defined $block->http2;
     requests($block) if defined $block->requests;
     answers($block) if defined $block->answers;

@@ -11,6 +11,9 @@ package Wafcert::Server;
 # Nothing is ever sent twice, except where a kept connection is closed before
 # the first byte of an answer: that is what nginx does to idle connections of
 # an old worker, and all clients send again.
+#
+# With WAFCERT_EDGE in the environment, clients talk to an edge that records in
+# front of that.
 
 use strict;
 use warnings;
@@ -160,6 +163,12 @@ sub configure {
         $self->seal_key($self->{seal_key});
     }
 
+    my $location = "wafcert_api zone=certs; $self->{api}";
+    my $server = $self->{server};
+    my $waf = '';
+
+    $waf = $self->edge(\$location, \$server) if $ENV{WAFCERT_EDGE};
+
     $self->write_file('nginx.conf', <<"END");
 load_module $module;
 daemon $daemon;
@@ -181,14 +190,14 @@ http {
 $temp
     wafcert_zone $zone;
     $self->{http}
+    $waf
 
     server {
         listen 127.0.0.1:$self->{port} backlog=1024 $self->{listen};
-        $self->{server}
+        $server
 
         location /v1/ {
-            wafcert_api zone=certs;
-            $self->{api}
+            $location
         }
 
         location = /empty {
@@ -209,6 +218,53 @@ sub reachable {
     }
 
     return 1;
+}
+
+
+# Puts an edge where the API would be, and returns the server that has the API.
+# Tokens that an IAM service judges are the edge's to judge, in each location.
+sub edge {
+    my ($self, $location, $server) = @_;
+
+    my $iam = $$location =~ /request=/;
+    my $api = $iam ? 'wafcert_api zone=certs; wafcert_auth off;' : $$location;
+    my @return_key = $$server =~ /\A[^{]*?(wafcert_return_key \w+;)/;
+
+    my $edge = <<'END';
+wafcert_validate zone=edge record=on;
+            proxy_pass http://waf;
+            proxy_http_version 1.1;
+            client_max_body_size 0;
+            proxy_next_upstream error timeout non_idempotent;
+            proxy_set_header Host localhost;
+            proxy_set_header Connection "";
+END
+
+    $$location =~ s/wafcert_api zone=certs;/$edge/;
+    $$server =~ s{(location /\S*v1/\S* \{\s*)wafcert_api zone=certs;}
+                 {$1$edge}g if $iam;
+
+    $self->{waf_port} //= free_port();
+
+    return <<"END";
+    wafcert_zone zone=edge:$self->{size};
+
+    upstream waf {
+        server 127.0.0.1:$self->{waf_port};
+        keepalive 64;
+        keepalive_requests 1000000;
+    }
+
+    server {
+        listen 127.0.0.1:$self->{waf_port} backlog=1024;
+        large_client_header_buffers 4 32k;
+        @return_key
+
+        location / {
+            $api
+        }
+    }
+END
 }
 
 

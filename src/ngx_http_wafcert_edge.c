@@ -1,0 +1,367 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+#include "ngx_wafcert_sync.h"
+
+
+/*
+ * In front of the WAF: an upload is read and judged before proxy_pass sees
+ * the request, which then finds its body as if nginx had read it.
+ */
+
+
+static ngx_int_t ngx_http_wafcert_edge_handler(ngx_http_request_t *r);
+static void ngx_http_wafcert_edge_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_edge_call(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_edge_pass(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_edge_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_edge_judge(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_edge_member(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_edge_normalize(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_edge_restore(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+
+
+/*
+ * A request that is none of the API's is not even refused: whatever else the
+ * location proxies is the WAF's business.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (!wlcf->edge || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_wafcert_create_ctx(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (ngx_http_wafcert_judge_route(r, ctx) != NGX_OK) {
+            ngx_http_set_ctx(r, NULL, ngx_http_wafcert_module);
+            return NGX_DECLINED;
+        }
+    }
+
+    if (ctx->passed) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_wafcert_judge_caller(r, ctx, ngx_http_wafcert_edge_resume);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    rc = (rc == NGX_OK) ? ngx_http_wafcert_edge_call(r, ctx)
+                        : ngx_http_wafcert_refuse(r);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    /* as a content handler's, for this phase would take NGX_OK for a go */
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_wafcert_edge_resume(ngx_http_request_t *r)
+{
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_edge_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ngx_wafcert_sync(wlcf->shm_zone->data, r->connection->log);
+
+    if (ctx->call != NGX_HTTP_WAFCERT_CREATE
+        && ctx->call != NGX_HTTP_WAFCERT_MODIFY)
+    {
+        return ngx_http_wafcert_edge_pass(r, ctx);
+    }
+
+    if (ngx_http_wafcert_dry_run(r, ctx) != NGX_OK) {
+        return ngx_http_wafcert_refuse(r);
+    }
+
+    /* the WAF has no such parameter, and would make the change */
+
+    if (ctx->dry_run) {
+        return ngx_http_wafcert_write(r);
+    }
+
+    return ngx_http_wafcert_read_body(r, ngx_http_wafcert_edge_body);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_edge_pass(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (wlcf->record && ngx_http_wafcert_record_prepare(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->passed = 1;
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_wafcert_edge_body(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    rc = ngx_http_wafcert_edge_judge(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        rc = ngx_http_wafcert_no_memory(ctx);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
+        return;
+    }
+
+    if ((wlcf->normalize && ngx_http_wafcert_edge_normalize(r, ctx) != NGX_OK)
+        || ngx_http_wafcert_edge_restore(r, ctx) != NGX_OK
+        || ngx_http_wafcert_edge_pass(r, ctx) != NGX_DECLINED)
+    {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_wafcert_edge_resume(r);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_edge_judge(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t          rc;
+    wafcert_upload_t  *upload;
+
+    rc = ngx_http_wafcert_upload(ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    upload = &ctx->upload;
+    ctx->name = upload->name;
+
+    if (upload->content.data == NULL && upload->key.data == NULL) {
+        return NGX_OK;
+    }
+
+    if (upload->content.data && upload->key.data) {
+        rc = ngx_http_wafcert_judge_upload(r, ctx, &upload->content,
+                                           &upload->key);
+    } else {
+        rc = ngx_http_wafcert_edge_member(r, ctx);
+    }
+
+    if (rc == NGX_OK && ctx->bundle.facts.nchain) {
+        ngx_hex_dump(ctx->fingerprint, ctx->bundle.facts.chain[0].sha256,
+                     WAFCERT_SHA256_LEN);
+        ctx->has_fingerprint = 1;
+    }
+
+    return rc;
+}
+
+
+/* one half of a pair: the other one may be known here, or else to the WAF */
+
+static ngx_int_t
+ngx_http_wafcert_edge_member(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      content, key;
+    wafcert_upload_t              *upload;
+    ngx_http_wafcert_loc_conf_t   *wlcf;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    upload = &ctx->upload;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (wlcf->record) {
+        rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+                                   ctx->change.id, 1, r->pool, &ctx->current);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_wafcert_current_pem(r, ctx, &content, &key);
+
+            return rc == NGX_OK
+                   ? ngx_http_wafcert_judge_upload(r, ctx, &content, &key)
+                   : rc;
+        }
+
+        if (rc == NGX_ERROR) {
+            return rc;
+        }
+    }
+
+    rc = wafcert_validate(wmcf->validator, &ctx->bundle,
+                          upload->content.data ? &upload->content : NULL,
+                          upload->key.data ? &upload->key : NULL,
+                          &wlcf->policy, ngx_http_wafcert_now(),
+                          &ctx->verdict);
+
+    ctx->validated = (rc == NGX_OK);
+
+    return rc;
+}
+
+
+/* what was not sent is not added */
+
+static ngx_int_t
+ngx_http_wafcert_edge_normalize(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    size_t                  size;
+    ngx_buf_t              *b;
+    wafcert_upload_t       *upload;
+    const wafcert_key_t    *key;
+    const wafcert_facts_t  *facts;
+
+    upload = &ctx->upload;
+
+    facts = upload->content.data ? &ctx->bundle.facts : NULL;
+    key = upload->key.data ? &ctx->bundle.key : NULL;
+
+    size = wafcert_json_normalized(NULL, &upload->name, facts, key);
+
+    b = ngx_http_wafcert_buf(r, size, 1);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->body.len = wafcert_json_normalized(b->start, &upload->name, facts,
+                                            key);
+    ctx->body.data = b->start;
+
+    return NGX_OK;
+}
+
+
+/* leaves the body as nginx leaves one that it has read into memory */
+
+static ngx_int_t
+ngx_http_wafcert_edge_restore(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    u_char           *p;
+    ngx_buf_t        *b;
+    ngx_chain_t      *cl;
+    ngx_table_elt_t  *length;
+
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = ctx->body.data;
+    b->pos = b->start;
+    b->last = b->start + ctx->body.len;
+    b->end = b->last;
+    b->temporary = 1;
+    b->last_buf = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    r->request_body->bufs = cl;
+    r->request_body_no_buffering = 0;
+
+    length = r->headers_in.content_length;
+
+    if (length && r->headers_in.content_length_n != (off_t) ctx->body.len) {
+
+        p = ngx_pnalloc(r->pool, NGX_SIZE_T_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        length->value.data = p;
+        length->value.len = ngx_sprintf(p, "%uz", ctx->body.len) - p;
+    }
+
+    r->headers_in.content_length_n = ctx->body.len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_wafcert_edge_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt           *h;
+    ngx_http_core_main_conf_t     *cmcf;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
+
+    if (!wmcf->edge) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_wafcert_edge_handler;
+
+    ngx_http_wafcert_capture_init();
+
+    return NGX_OK;
+}

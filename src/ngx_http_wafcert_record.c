@@ -1,0 +1,759 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+#include "ngx_wafcert_sync.h"
+#include "wafcert_json_answer.h"
+
+
+/*
+ * What the WAF behind an edge accepts is kept under the WAF's own id, and what
+ * it no longer has is dropped: after the client has its answer.
+ */
+
+
+/* records that are looked at in one go */
+#define NGX_HTTP_WAFCERT_RECORD_STEP  512
+
+/* the error code of an id that the WAF does not have */
+#define NGX_HTTP_WAFCERT_NO_RESOURCE  "WAF.00022001"
+
+
+struct ngx_http_wafcert_record_s {
+    wafcert_answer_t         said;
+    wafcert_listing_t        listing;
+
+    ngx_wafcert_scan_t       scan;        /* what there was before a list */
+    ngx_array_t              gone;        /* ids, to be dropped */
+    u_char                   id[NGX_WAFCERT_ID_LEN];
+    wafcert_verdict_t        verdict;     /* of the first failure */
+
+    unsigned                 list:1;      /* a whole list was asked for */
+    unsigned                 compare:1;   /* what to do: with "listing" */
+    unsigned                 keep:1;      /* with the upload */
+    unsigned                 dropping:1;  /* the last one of "gone" */
+    unsigned                 failed:1;
+    unsigned                 held:1;      /* the request, by us */
+    unsigned                 terminated:1;  /* the request, meanwhile */
+};
+
+
+static ngx_uint_t ngx_http_wafcert_record_whole_list(ngx_http_request_t *r);
+static void ngx_http_wafcert_record_cleanup(void *data);
+static void ngx_http_wafcert_record_terminated(void *data);
+static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_wafcert_record_gone(ngx_http_wafcert_record_t *rec,
+    u_char *id);
+static void ngx_http_wafcert_record_event(ngx_http_request_t *r);
+static void ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_wafcert_record_step(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_record_compare(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_record_drop(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_record_keep(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_record_pair(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t known);
+static ngx_int_t ngx_http_wafcert_record_change(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_recorded(ngx_wafcert_commit_t *commit,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_wafcert_record_done(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_wafcert_record_failed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_record_hold(ngx_http_request_t *r,
+    ngx_http_wafcert_record_t *rec);
+static void ngx_http_wafcert_record_release(ngx_http_request_t *r,
+    ngx_http_wafcert_record_t *rec);
+
+
+ngx_int_t
+ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_cleanup_t           *hcln;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_wafcert_record_t    *rec;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_wafcert_record_t));
+    hcln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL || hcln == NULL) {
+        return NGX_ERROR;
+    }
+
+    rec = cln->data;
+    ngx_memzero(rec, sizeof(ngx_http_wafcert_record_t));
+
+    cln->handler = ngx_http_wafcert_record_cleanup;
+
+    hcln->handler = ngx_http_wafcert_record_terminated;
+    hcln->data = rec;
+
+    if (ngx_array_init(&rec->gone, r->pool, 1, NGX_WAFCERT_ID_LEN) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->call == NGX_HTTP_WAFCERT_LIST) {
+        wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+        rec->list = ngx_http_wafcert_record_whole_list(r);
+        rec->scan.project = ctx->project;
+        rec->scan.exp_status = -1;
+
+        /* what is uploaded from now on may be missing in it */
+
+        ngx_wafcert_store_scan(wlcf->shm_zone->data, &rec->scan);
+    }
+
+    ctx->record = rec;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A page tells by "total" whether it is all there is.  What other parameters
+ * ask for is the WAF's secret, and may leave something out.
+ */
+
+static ngx_uint_t
+ngx_http_wafcert_record_whole_list(ngx_http_request_t *r)
+{
+    u_char      *p, *last, *end;
+    ngx_str_t    name;
+    ngx_uint_t   i;
+
+    static ngx_str_t  harmless[] = {
+        ngx_string("page"),
+        ngx_string("pagesize"),
+        ngx_string("pageSize"),
+        ngx_string("offset"),
+        ngx_string("limit"),
+        ngx_string("host")
+    };
+
+#define NGX_HTTP_WAFCERT_HARMLESS  (sizeof(harmless) / sizeof(harmless[0]))
+
+    end = r->args.data + r->args.len;
+
+    for (p = r->args.data; p < end; p = last + 1) {
+
+        last = ngx_strlchr(p, end, '&');
+        if (last == NULL) {
+            last = end;
+        }
+
+        name.data = p;
+        p = ngx_strlchr(p, last, '=');
+        name.len = (p ? p : last) - name.data;
+
+        for (i = 0; i < NGX_HTTP_WAFCERT_HARMLESS; i++) {
+            if (harmless[i].len == name.len
+                && ngx_strncmp(harmless[i].data, name.data, name.len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (name.len && i == NGX_HTTP_WAFCERT_HARMLESS) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_wafcert_record_cleanup(void *data)
+{
+    ngx_http_wafcert_record_t  *rec = data;
+
+    wafcert_json_answer_free(&rec->said);
+    wafcert_json_listing_free(&rec->listing);
+}
+
+
+/* nginx calls it before it looks whether the request is blocked */
+
+static void
+ngx_http_wafcert_record_terminated(void *data)
+{
+    ngx_http_wafcert_record_t  *rec = data;
+
+    rec->terminated = 1;
+}
+
+
+ngx_uint_t
+ngx_http_wafcert_record_wants(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_uint_t  accepted;
+
+    accepted = (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE);
+
+    switch (ctx->call) {
+
+    case NGX_HTTP_WAFCERT_LIST:
+        return accepted && ctx->record->list;
+
+    case NGX_HTTP_WAFCERT_CREATE:
+        return accepted;
+
+    case NGX_HTTP_WAFCERT_SHOW:
+        return r->headers_out.status == NGX_HTTP_NOT_FOUND;
+
+    default:
+        return accepted || r->headers_out.status == NGX_HTTP_NOT_FOUND;
+    }
+}
+
+
+void
+ngx_http_wafcert_record(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_str_t *text, const char *fault)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    accepted;
+    ngx_http_wafcert_record_t    *rec;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    rec = ctx->record;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    accepted = (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE);
+
+    rec->keep = accepted && (ctx->call == NGX_HTTP_WAFCERT_CREATE
+                             || ctx->call == NGX_HTTP_WAFCERT_MODIFY);
+
+    ngx_memcpy(rec->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
+
+    ngx_http_wafcert_start(r, ctx, ngx_http_wafcert_record_event);
+
+    if (accepted && ctx->call == NGX_HTTP_WAFCERT_DELETE) {
+        rc = ngx_http_wafcert_record_gone(rec, rec->id);
+
+    } else {
+        rc = text ? ngx_http_wafcert_record_parse(ctx, text) : NGX_DECLINED;
+    }
+
+    ngx_memcpy(ctx->change.id, rec->id, NGX_WAFCERT_ID_LEN);
+    ngx_wafcert_store_queue(wlcf->shm_zone->data, &ctx->change);
+
+    /* only of an upload it matters that the answer cannot be read */
+
+    if (rc == NGX_DECLINED && rec->keep) {
+        (void) wafcert_refuse(&ctx->verdict, WAFCERT_ANSWER_ILLEGAL,
+                              "the WAF's answer %s",
+                              text ? "is not JSON, or has no id" : fault);
+
+    } else if (rc != NGX_ERROR) {
+        rc = NGX_AGAIN;
+    }
+
+    ngx_http_wafcert_record_go_on(r, ctx, rc);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                  *code, *id;
+    ngx_http_wafcert_record_t  *rec;
+
+    rec = ctx->record;
+
+    if (ctx->call == NGX_HTTP_WAFCERT_LIST) {
+        rc = wafcert_json_listing(&rec->listing, text);
+        rec->compare = (rc == NGX_OK);
+        return rc;
+    }
+
+    rc = wafcert_json_answer(&rec->said, text);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    id = &rec->said.id;
+    code = &rec->said.error_code;
+
+    /* a 404 may be some other server's on the way */
+
+    if (!rec->keep) {
+        return (code->len == sizeof(NGX_HTTP_WAFCERT_NO_RESOURCE) - 1
+                && ngx_strncmp(code->data, NGX_HTTP_WAFCERT_NO_RESOURCE,
+                               code->len)
+                   == 0)
+               ? ngx_http_wafcert_record_gone(rec, rec->id) : NGX_OK;
+    }
+
+    if (ctx->call == NGX_HTTP_WAFCERT_MODIFY) {
+        return (id->len == 0
+                || ngx_memcmp(id->data, rec->id, NGX_WAFCERT_ID_LEN) == 0)
+               ? NGX_OK : NGX_DECLINED;
+    }
+
+    if (id->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(rec->id, id->data, NGX_WAFCERT_ID_LEN);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_gone(ngx_http_wafcert_record_t *rec, u_char *id)
+{
+    u_char  *p;
+
+    p = ngx_array_push(&rec->gone);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, id, NGX_WAFCERT_ID_LEN);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_wafcert_record_event(ngx_http_request_t *r)
+{
+    ngx_http_wafcert_record_go_on(r, ngx_http_get_module_ctx(r,
+                                                     ngx_http_wafcert_module),
+                                  NGX_AGAIN);
+}
+
+
+static void
+ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_http_wafcert_record_t    *rec;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    rec = ctx->record;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    for ( ;; ) {
+
+        while (rc == NGX_AGAIN) {
+            rc = ngx_http_wafcert_record_step(r, ctx);
+        }
+
+        if (rc == NGX_BUSY) {
+            rc = ngx_http_wafcert_wait(r, ctx);
+
+            if (rc == NGX_OK) {
+                rc = NGX_DONE;
+            }
+        }
+
+        if (rc == NGX_DONE) {
+            ngx_http_wafcert_record_hold(r, rec);
+            return;
+        }
+
+        if (rc == NGX_OK) {
+            break;
+        }
+
+        if (rc == NGX_ERROR) {
+            (void) ngx_http_wafcert_no_memory(ctx);
+        }
+
+        ngx_http_wafcert_record_failed(r, ctx);
+
+        rc = NGX_AGAIN;
+    }
+
+    ngx_wafcert_store_leave(wlcf->shm_zone->data, &ctx->change);
+
+    ctx->verdict.reason = WAFCERT_OK;
+
+    if (rec->failed) {
+        ctx->verdict = rec->verdict;
+    }
+
+    ngx_http_wafcert_record_release(r, rec);
+}
+
+
+/*
+ * NGX_OK: there is nothing left to do.  NGX_AGAIN: there may be.  NGX_BUSY:
+ * a change of somebody else's comes first.  NGX_DONE: one of ours is being
+ * committed.  NGX_DECLINED: ctx->verdict tells why not.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_record_step(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_record_t  *rec;
+
+    rec = ctx->record;
+
+    if (rec->compare) {
+        return ngx_http_wafcert_record_compare(r, ctx);
+    }
+
+    if (rec->gone.nelts) {
+        return ngx_http_wafcert_record_drop(r, ctx);
+    }
+
+    return rec->keep ? ngx_http_wafcert_record_keep(r, ctx) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_compare(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    u_char                        item[NGX_WAFCERT_ITEM_MAX];
+    ngx_int_t                     rc;
+    ngx_uint_t                    n;
+    ngx_wafcert_copy_t            copy;
+    ngx_http_wafcert_record_t    *rec;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    rec = ctx->record;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    for (n = 0; n < NGX_HTTP_WAFCERT_RECORD_STEP; n++) {
+
+        rc = ngx_wafcert_store_next(wlcf->shm_zone->data, &rec->scan, &copy,
+                                    item);
+
+        if (rc == NGX_DONE) {
+            rec->compare = 0;
+            return NGX_AGAIN;
+        }
+
+        if (rc == NGX_OK && !wafcert_json_listed(&rec->listing, rec->scan.id)
+            && ngx_http_wafcert_record_gone(rec, rec->scan.id) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    /* other requests first */
+
+    return NGX_BUSY;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_drop(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    u_char                       *ids;
+    ngx_wafcert_entry_t           entry;
+    ngx_wafcert_change_t         *change;
+    ngx_http_wafcert_record_t    *rec;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    rec = ctx->record;
+    change = &ctx->change;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ids = rec->gone.elts;
+    rec->dropping = 1;
+
+    change->op = NGX_WAFCERT_DELETE;
+    ngx_memcpy(change->id, ids + (rec->gone.nelts - 1) * NGX_WAFCERT_ID_LEN,
+               NGX_WAFCERT_ID_LEN);
+    ngx_str_null(&change->name);
+
+    ngx_memcpy(entry.id, change->id, NGX_WAFCERT_ID_LEN);
+    entry.revision = 0;
+
+    (void) ngx_wafcert_store_entry(wlcf->shm_zone->data, &entry, 0);
+
+    change->revision = entry.revision;
+
+    return ngx_http_wafcert_record_change(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_keep(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  known;
+    wafcert_record_t           *current;
+    ngx_wafcert_change_t       *change;
+    ngx_http_wafcert_record_t  *rec;
+
+    rec = ctx->record;
+    change = &ctx->change;
+    current = &ctx->current.record;
+
+    ngx_memcpy(change->id, rec->id, NGX_WAFCERT_ID_LEN);
+    ngx_memzero(current, sizeof(wafcert_record_t));
+
+    rc = ngx_http_wafcert_get(r, 1, &ctx->current);
+    if (rc == NGX_ERROR) {
+        return rc;
+    }
+
+    known = (rc == NGX_OK);
+
+    rc = ngx_http_wafcert_record_pair(r, ctx, known);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* one that is not known, and of which a part was sent, is not found */
+
+    change->op = (known || change->facts == NULL) ? NGX_WAFCERT_MODIFY
+                                                  : NGX_WAFCERT_CREATE;
+    change->revision = current->revision;
+    change->new_revision = current->revision + 1;
+
+    change->name = rec->said.name.len ? rec->said.name
+                   : ctx->upload.name.len ? ctx->upload.name : current->name;
+
+    change->timestamp = rec->said.timestamp ? rec->said.timestamp
+                        : known ? current->timestamp : ngx_http_wafcert_now();
+
+    if (known && change->timestamp == current->timestamp
+        && ngx_http_wafcert_changes_nothing(ctx))
+    {
+        rec->keep = 0;
+        ngx_http_wafcert_about(ctx, current);
+        return NGX_OK;
+    }
+
+    return ngx_http_wafcert_record_change(r, ctx);
+}
+
+
+/* what belongs together now; NULL where that is not known */
+
+static ngx_int_t
+ngx_http_wafcert_record_pair(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t known)
+{
+    ngx_int_t              rc;
+    ngx_str_t              content, key;
+    wafcert_upload_t      *upload;
+    ngx_wafcert_change_t  *change;
+
+    upload = &ctx->upload;
+    change = &ctx->change;
+
+    change->facts = NULL;
+    change->key = NULL;
+
+    if (upload->content.data == NULL || upload->key.data == NULL) {
+
+        if (!known) {
+            return NGX_OK;
+        }
+
+        if (upload->content.data == NULL && upload->key.data == NULL) {
+            change->facts = &ctx->current.facts;
+            change->key = &ctx->current.key;
+            return NGX_OK;
+        }
+
+        rc = ngx_http_wafcert_current_pem(r, ctx, &content, &key);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    change->facts = &ctx->bundle.facts;
+    change->key = &ctx->bundle.key;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_change(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ctx->change.project = ctx->project;
+    ctx->change.quota = 0;
+
+    rc = ngx_wafcert_store_reserve(wlcf->shm_zone->data, &ctx->change,
+                                   &ctx->verdict);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_wafcert_commit(r, ctx, ngx_http_wafcert_recorded);
+
+        return (rc == NGX_DONE) ? rc
+                                : ngx_http_wafcert_record_done(r, ctx, rc);
+    }
+
+    if (rc == NGX_DECLINED && ctx->verdict.reason == WAFCERT_NOT_FOUND
+        && ctx->record->dropping)
+    {
+        return ngx_http_wafcert_record_done(r, ctx, NGX_OK);
+    }
+
+    /* the WAF has given the name to another one: this one is gone there */
+
+    if (rc == NGX_DONE
+        || (rc == NGX_DECLINED
+            && ctx->verdict.reason == WAFCERT_NAME_DUPLICATE))
+    {
+        rc = ngx_http_wafcert_record_gone(ctx->record, ctx->change.named);
+
+        return (rc == NGX_OK) ? NGX_AGAIN : rc;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_wafcert_recorded(ngx_wafcert_commit_t *commit, ngx_int_t rc)
+{
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    r = commit->data;
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_wafcert_record_go_on(r, ctx,
+                                  ngx_http_wafcert_record_done(r, ctx, rc));
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_record_done(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc)
+{
+    ngx_http_wafcert_record_t  *rec;
+
+    rec = ctx->record;
+
+    if (rc == NGX_AGAIN) {
+        ngx_wafcert_sync(ctx->commit.store, r->connection->log);
+        return NGX_BUSY;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (rec->dropping) {
+        rec->dropping = 0;
+        rec->gone.nelts--;
+
+        return NGX_AGAIN;
+    }
+
+    rec->keep = 0;
+
+    ngx_http_wafcert_changed(ctx);
+    ngx_http_wafcert_about(ctx, &ctx->current.record);
+    ngx_http_wafcert_audit(r, ctx, &ctx->current.record);
+
+    return NGX_OK;
+}
+
+
+/* what is kept of a certificate that the WAF has changed is worth nothing */
+
+static void
+ngx_http_wafcert_record_failed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_uint_t                    outdated;
+    ngx_http_wafcert_record_t    *rec;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    rec = ctx->record;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    outdated = rec->keep && ctx->call == NGX_HTTP_WAFCERT_MODIFY;
+
+    rec->compare = 0;
+    rec->keep = 0;
+    rec->dropping = 0;
+    rec->gone.nelts = 0;
+
+    if (rec->failed) {
+        return;
+    }
+
+    rec->failed = 1;
+    rec->verdict = ctx->verdict;
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "wafcert could not record what the WAF has accepted: %s, "
+                  "project \"%V\", %s; %ui so far",
+                  wafcert_reason(ctx->verdict.reason)->slug, &ctx->project,
+                  ctx->verdict.message,
+                  ngx_wafcert_store_unrecorded(wlcf->shm_zone->data));
+
+    if (outdated) {
+        (void) ngx_http_wafcert_record_gone(rec, rec->id);
+    }
+}
+
+
+/*
+ * The client has its answer, but the request, and with it the pool and the
+ * line in the access log, waits: as for a subrequest in the background, and as
+ * for a thread, for the client's end is not to be that of the request.
+ */
+
+static void
+ngx_http_wafcert_record_hold(ngx_http_request_t *r,
+    ngx_http_wafcert_record_t *rec)
+{
+    if (!rec->held) {
+        rec->held = 1;
+        r->main->count++;
+        r->main->blocked++;
+    }
+}
+
+
+static void
+ngx_http_wafcert_record_release(ngx_http_request_t *r,
+    ngx_http_wafcert_record_t *rec)
+{
+    if (rec->held) {
+        rec->held = 0;
+        r->main->blocked--;
+
+        ngx_http_finalize_request(r, rec->terminated ? NGX_ERROR : NGX_DONE);
+    }
+}
