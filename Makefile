@@ -105,7 +105,7 @@ lint: $(SOURCES:=.lint)
 	@cppcheck $$(cat .cppcheck) $(subst -isystem ,-I,$(INC)) $(SOURCES)
 	shellcheck -x tools/crashtest tools/demo tools/install tools/keystone \
 	    tools/layers tools/rekey tools/seal-key tools/test .ci/run \
-	    bench/certificates bench/run bench/validate fuzz/run fuzz/seeds
+	    bench/certificates bench/run bench/tls bench/validate fuzz/run fuzz/seeds
 
 $(SOURCES:=.lint): %.lint: $(NGX)/objs/Makefile
 	@echo "clang-tidy $*"

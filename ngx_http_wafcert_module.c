@@ -12,7 +12,9 @@ static ngx_int_t ngx_http_wafcert_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_wafcert_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
+static ngx_int_t ngx_http_wafcert_init(ngx_conf_t *cf);
 static void *ngx_http_wafcert_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_wafcert_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -20,8 +22,6 @@ static char *ngx_http_wafcert_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ssize_t ngx_http_wafcert_zone_size(ngx_conf_t *cf, ngx_str_t *value,
     ngx_str_t *name);
-static ngx_uint_t ngx_http_wafcert_parameter(ngx_str_t *value,
-    const char *name, ngx_str_t *s);
 static char *ngx_http_wafcert_state(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, ngx_str_t *key, ngx_str_t *threads);
 static wafcert_seal_t *ngx_http_wafcert_seal(ngx_conf_t *cf,
@@ -37,8 +37,6 @@ static char *ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles);
 static ngx_int_t ngx_http_wafcert_iam_scope(ngx_conf_t *cf,
     ngx_http_wafcert_loc_conf_t *conf);
-static char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
-static ngx_int_t ngx_http_wafcert_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_wafcert_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_wafcert_init_process(ngx_cycle_t *cycle);
 static void ngx_http_wafcert_exit_process(ngx_cycle_t *cycle);
@@ -74,6 +72,11 @@ static ngx_conf_enum_t  ngx_http_wafcert_chains[] = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_wafcert_serve_cache_bounds = {
+    ngx_conf_check_num_bounds, 1, -1
+};
+
+
 static ngx_command_t  ngx_http_wafcert_commands[] = {
 
     { ngx_string("wafcert_zone"),
@@ -96,6 +99,20 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("wafcert_serve"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_1MORE,
+      ngx_http_wafcert_serve,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wafcert_serve_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wafcert_main_conf_t, serve_cache),
+      &ngx_http_wafcert_serve_cache_bounds },
 
     { ngx_string("wafcert_auth"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -183,10 +200,10 @@ static ngx_http_module_t  ngx_http_wafcert_module_ctx = {
     ngx_http_wafcert_init,                 /* postconfiguration */
 
     ngx_http_wafcert_create_main_conf,     /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_wafcert_init_main_conf,       /* init main configuration */
 
-    NULL,                                  /* create server configuration */
-    NULL,                                  /* merge server configuration */
+    ngx_http_wafcert_create_srv_conf,      /* create server configuration */
+    ngx_http_wafcert_merge_srv_conf,       /* merge server configuration */
 
     ngx_http_wafcert_create_loc_conf,      /* create location configuration */
     ngx_http_wafcert_merge_loc_conf        /* merge location configuration */
@@ -259,7 +276,7 @@ ngx_http_wafcert_add_variables(ngx_conf_t *cf)
         var->data = v->data;
     }
 
-    return NGX_OK;
+    return ngx_http_wafcert_tls_variables(cf);
 }
 
 
@@ -346,12 +363,28 @@ ngx_http_wafcert_create_main_conf(ngx_conf_t *cf)
     }
 
     if (ngx_array_init(&wmcf->zones, cf->pool, 1, sizeof(ngx_shm_zone_t *))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&wmcf->views, cf->pool, 1,
+                          sizeof(ngx_http_wafcert_view_t *))
+           != NGX_OK)
     {
         return NULL;
     }
 
+    wmcf->serve_cache = NGX_CONF_UNSET;
+
     return wmcf;
+}
+
+
+static char *
+ngx_http_wafcert_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_wafcert_main_conf_t  *wmcf = conf;
+
+    ngx_conf_init_value(wmcf->serve_cache, 1000);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -591,9 +624,7 @@ ngx_http_wafcert_zone_size(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name)
 }
 
 
-/* whether "value" is "name=..."; what follows is not empty */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_wafcert_parameter(ngx_str_t *value, const char *name, ngx_str_t *s)
 {
     size_t  len;
@@ -971,7 +1002,7 @@ ngx_http_wafcert_iam_scope(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
 }
 
 
-static char *
+char *
 ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value)
 {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"",
@@ -987,7 +1018,11 @@ ngx_http_wafcert_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_wafcert_edge_init(cf);
+    if (ngx_http_wafcert_edge_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wafcert_serve_init(cf);
 }
 
 
@@ -1041,7 +1076,7 @@ ngx_http_wafcert_init_process(ngx_cycle_t *cycle)
         ngx_wafcert_sync_sweep(zone[i]->data, cycle->log);
     }
 
-    return NGX_OK;
+    return ngx_http_wafcert_tls_init_process(cycle, wmcf);
 }
 
 
@@ -1053,6 +1088,7 @@ ngx_http_wafcert_exit_process(ngx_cycle_t *cycle)
     wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wafcert_module);
 
     if (wmcf && wmcf->validator) {
+        ngx_http_wafcert_tls_exit_process(wmcf);
         wafcert_validator_free(wmcf->validator);
     }
 }

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_wafcert_choice.h"
 #include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_store.h"
 #include "wafcert_cert.h"
@@ -49,13 +50,37 @@ typedef struct {
 
 
 typedef struct ngx_http_wafcert_service_s  ngx_http_wafcert_service_t;
+typedef struct ngx_http_wafcert_cache_s  ngx_http_wafcert_cache_t;
+
+
+/* What a server serves, and what the worker knows of it. */
+
+typedef struct {
+    ngx_shm_zone_t            *shm_zone;
+    ngx_wafcert_view_t         view;
+    ngx_rbtree_t               known;         /* hosts, in the cache */
+    ngx_rbtree_node_t          sentinel;
+} ngx_http_wafcert_view_t;
 
 
 typedef struct {
     ngx_array_t                zones;         /* of ngx_shm_zone_t * */
+    ngx_array_t                views;         /* of ngx_http_wafcert_view_t * */
+    ngx_int_t                  serve_cache;
     wafcert_validator_t       *validator;     /* the worker's own */
+    ngx_http_wafcert_cache_t  *cache;         /* the same */
     ngx_flag_t                 edge;          /* wafcert_validate is used */
 } ngx_http_wafcert_main_conf_t;
+
+
+typedef struct {
+    ngx_shm_zone_t                *shm_zone;  /* NULL: nothing to serve */
+    ngx_array_t                    projects;  /* none: all */
+
+    ngx_http_wafcert_main_conf_t  *main;
+    ngx_http_wafcert_view_t       *view;      /* NULL: the same, or no TLS */
+    ngx_http_ssl_srv_conf_t       *ssl;
+} ngx_http_wafcert_srv_conf_t;
 
 
 typedef struct {
@@ -141,6 +166,14 @@ typedef struct {
 
 
 extern ngx_module_t  ngx_http_wafcert_module;
+
+
+/* ngx_http_wafcert_module.c: for directives */
+
+/* Whether "value" is "<name>...", with something after it: "s". */
+ngx_uint_t ngx_http_wafcert_parameter(ngx_str_t *value, const char *name,
+    ngx_str_t *s);
+char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
 
 
 /* ngx_http_wafcert_api.c: the content handler */
@@ -330,6 +363,49 @@ ngx_uint_t ngx_http_wafcert_etag_matches(ngx_str_t *header,
 
 /* Milliseconds since 1970 UTC. */
 int64_t ngx_http_wafcert_now(void);
+
+
+/* ngx_http_wafcert_hosts.c: which certificate is a host's */
+
+/* Answers a list with "?serves=". */
+ngx_int_t ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg);
+
+/* Finds record->bind_hosts, in the pool.  NGX_OK or NGX_ERROR: no memory. */
+ngx_int_t ngx_http_wafcert_bind_hosts(ngx_http_request_t *r, u_char *id,
+    wafcert_record_t *record, ngx_pool_t *pool);
+
+/* What keeps servers from sending the certificate. */
+void ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
+    wafcert_record_t *record);
+
+
+/* ngx_http_wafcert_serve.c: the directive "wafcert_serve" */
+
+void *ngx_http_wafcert_create_srv_conf(ngx_conf_t *cf);
+char *ngx_http_wafcert_merge_srv_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+char *ngx_http_wafcert_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_wafcert_serve_init(ngx_conf_t *cf);
+
+/*
+ * The view of the zone, which servers with this project's certificates have:
+ * the first one where they differ.  NULL: no server serves them.
+ */
+ngx_http_wafcert_view_t *ngx_http_wafcert_project_view(ngx_http_request_t *r,
+    ngx_str_t *project);
+
+
+/* ngx_http_wafcert_tls.c: handshakes */
+
+ngx_int_t ngx_http_wafcert_tls_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_wafcert_tls_init_process(ngx_cycle_t *cycle,
+    ngx_http_wafcert_main_conf_t *wmcf);
+void ngx_http_wafcert_tls_exit_process(ngx_http_wafcert_main_conf_t *wmcf);
+
+/* Puts what is ours before nginx's own callbacks. */
+void ngx_http_wafcert_tls_certificate(SSL_CTX *ctx,
+    ngx_http_wafcert_srv_conf_t *wscf);
+void ngx_http_wafcert_tls_servername(SSL_CTX *ctx);
 
 
 /* ngx_http_wafcert_log.c: keeps tokens out of what nginx itself logs */

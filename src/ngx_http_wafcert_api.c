@@ -465,6 +465,13 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
     }
 
     ngx_http_wafcert_about(ctx, &copy.record);
+    ngx_http_wafcert_serve_warnings(r, &copy.record);
+
+    if (ngx_http_wafcert_bind_hosts(r, ctx->change.id, &copy.record, r->pool)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     now = ngx_http_wafcert_now();
     parts = WAFCERT_JSON_CONTENT|WAFCERT_JSON_STATUS|WAFCERT_JSON_DETAILS;

@@ -32,10 +32,12 @@ struct ngx_http_wafcert_list_s {
     ngx_uint_t            total;
     ngx_uint_t            sent;
 
+    ngx_pool_t           *pool;       /* of the item's "bind_host" */
     ngx_chain_t          *free;
     ngx_chain_t          *busy;
     unsigned              counted:1;
     unsigned              started:1;
+    unsigned              pending:1;  /* "copy" has yet to be written */
     unsigned              complete:1; /* the last buffer has been made */
 };
 
@@ -58,8 +60,13 @@ static ngx_int_t ngx_http_wafcert_list_send(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list);
 static ngx_chain_t *ngx_http_wafcert_list_get_buf(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list);
-static void ngx_http_wafcert_list_fill(ngx_http_request_t *r,
+static ngx_int_t ngx_http_wafcert_list_fill(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list, ngx_buf_t *b);
+static ngx_int_t ngx_http_wafcert_list_next(ngx_http_request_t *r,
+    ngx_http_wafcert_list_t *list);
+static ngx_int_t ngx_http_wafcert_list_item(ngx_http_request_t *r,
+    ngx_http_wafcert_list_t *list, ngx_buf_t *b);
+static void ngx_http_wafcert_list_cleanup(void *data);
 static ngx_int_t ngx_http_wafcert_list_wait(ngx_http_request_t *r);
 
 
@@ -67,6 +74,8 @@ ngx_int_t
 ngx_http_wafcert_list(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
+    ngx_str_t                     host;
+    ngx_pool_cleanup_t           *cln;
     ngx_http_wafcert_ctx_t       *ctx;
     ngx_http_wafcert_list_t      *list;
     ngx_http_wafcert_loc_conf_t  *wlcf;
@@ -74,11 +83,19 @@ ngx_http_wafcert_list(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    list = ngx_pcalloc(r->pool, sizeof(ngx_http_wafcert_list_t));
-    if (list == NULL) {
+    if (ngx_http_arg(r, (u_char *) "serves", 6, &host) == NGX_OK && host.len) {
+        return ngx_http_wafcert_serves(r, &host);
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_wafcert_list_t));
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    list = cln->data;
+    ngx_memzero(list, sizeof(ngx_http_wafcert_list_t));
+
+    cln->handler = ngx_http_wafcert_list_cleanup;
     ctx->list = list;
 
     rc = ngx_http_wafcert_list_args(r, ctx, list);
@@ -395,7 +412,9 @@ ngx_http_wafcert_list_send(ngx_http_request_t *r,
 
         b = out->buf;
 
-        ngx_http_wafcert_list_fill(r, list, b);
+        if (ngx_http_wafcert_list_fill(r, list, b) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
         if (b->last == b->pos) {
             out->next = list->free;
@@ -457,14 +476,11 @@ ngx_http_wafcert_list_get_buf(ngx_http_request_t *r,
 }
 
 
-static void
+static ngx_int_t
 ngx_http_wafcert_list_fill(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list, ngx_buf_t *b)
 {
-    ngx_int_t                     rc;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    ngx_int_t  rc;
 
     if (!list->started) {
         list->started = 1;
@@ -474,29 +490,129 @@ ngx_http_wafcert_list_fill(ngx_http_request_t *r,
 
     while (b->end - b->last > NGX_HTTP_WAFCERT_LIST_ITEM) {
 
-        rc = NGX_DONE;
+        rc = ngx_http_wafcert_list_next(r, list);
 
-        if (list->sent < list->size) {
-            rc = ngx_wafcert_store_next(wlcf->shm_zone->data, &list->scan,
-                                        &list->copy, list->item);
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
         }
 
         if (rc == NGX_AGAIN) {
-            return;
+            return NGX_OK;
         }
 
         if (rc == NGX_DONE) {
             b->last = ngx_cpymem(b->last, "]}\n", 3);
             list->complete = 1;
-            return;
+            return NGX_OK;
         }
 
-        if (list->sent++) {
-            *b->last++ = ',';
+        rc = ngx_http_wafcert_list_item(r, list, b);
+
+        if (rc != NGX_OK) {
+            return (rc == NGX_AGAIN) ? NGX_OK : NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* as ngx_wafcert_store_next(); NGX_ERROR: no memory */
+
+static ngx_int_t
+ngx_http_wafcert_list_next(ngx_http_request_t *r,
+    ngx_http_wafcert_list_t *list)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (list->pending) {
+        return NGX_OK;
+    }
+
+    if (list->sent >= list->size) {
+        return NGX_DONE;
+    }
+
+    rc = ngx_wafcert_store_next(wlcf->shm_zone->data, &list->scan,
+                                &list->copy, list->item);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    list->pending = 1;
+
+    if (!(list->parts & WAFCERT_JSON_HOST)) {
+        return NGX_OK;
+    }
+
+    list->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, r->connection->log);
+    if (list->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wafcert_bind_hosts(r, list->scan.id, &list->copy.record,
+                                       list->pool);
+}
+
+
+/* NGX_AGAIN: it needs a buffer of its own, and "b" is not empty */
+
+static ngx_int_t
+ngx_http_wafcert_list_item(ngx_http_request_t *r,
+    ngx_http_wafcert_list_t *list, ngx_buf_t *b)
+{
+    size_t             size;
+    wafcert_record_t  *record;
+
+    record = &list->copy.record;
+
+    size = wafcert_json_item(NULL, record, list->parts, list->scan.now);
+
+    /* a comma before it, and the end of the list after it */
+
+    if ((size_t) (b->end - b->last) < size + sizeof(",]}\n")) {
+
+        if (b->last != b->start) {
+            return NGX_AGAIN;
         }
 
-        b->last += wafcert_json_item(b->last, &list->copy.record,
-                                     list->parts, list->scan.now);
+        (void) ngx_pfree(r->pool, b->start);
+
+        b->start = ngx_palloc(r->pool, size + NGX_HTTP_WAFCERT_LIST_BUF);
+        if (b->start == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->end = b->start + size + NGX_HTTP_WAFCERT_LIST_BUF;
+        b->pos = b->start;
+        b->last = b->start;
+    }
+
+    if (list->sent++) {
+        *b->last++ = ',';
+    }
+
+    b->last += wafcert_json_item(b->last, record, list->parts,
+                                 list->scan.now);
+
+    list->pending = 0;
+    ngx_http_wafcert_list_cleanup(list);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_wafcert_list_cleanup(void *data)
+{
+    ngx_http_wafcert_list_t  *list = data;
+
+    if (list->pool) {
+        ngx_destroy_pool(list->pool);
+        list->pool = NULL;
     }
 }
 

@@ -39,7 +39,7 @@ static ngx_int_t ngx_http_wafcert_judge_current(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_existing(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_done(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record,
+    ngx_http_wafcert_ctx_t *ctx, wafcert_record_t *record,
     const wafcert_key_t *key);
 static ngx_int_t ngx_http_wafcert_done_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
@@ -648,7 +648,7 @@ ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx)
 
 static ngx_int_t
 ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
-    const wafcert_record_t *record, const wafcert_key_t *key)
+    wafcert_record_t *record, const wafcert_key_t *key)
 {
     size_t                        size;
     int64_t                       now;
@@ -681,6 +681,10 @@ ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
         parts = 0;
         key = NULL;
         revision = 0;
+    }
+
+    if (parts & WAFCERT_JSON_DETAILS) {
+        ngx_http_wafcert_serve_warnings(r, record);
     }
 
     if (ctx->dry_run) {

@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_commit.h"
+#include "ngx_wafcert_hosts.h"
 
 
 /* ms; then the log is told */
@@ -118,8 +119,36 @@ ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit)
     stored.record.revision = change->new_revision;
     stored.record.facts = change->facts;
 
+    if (ngx_wafcert_commit_since(commit->store, change, &stored, change->id,
+                                 commit->pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     return ngx_wafcert_commit_text(w->state, &stored, change->key,
                                    commit->pool, &w->text);
+}
+
+
+ngx_int_t
+ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_stored_t *stored, const u_char *id,
+    ngx_pool_t *pool)
+{
+    const ngx_str_t  *hosts;
+
+    hosts = &stored->record.facts->hosts;
+
+    stored->nsince = ngx_wafcert_hosts_count(hosts);
+    stored->since = ngx_pcalloc(pool, stored->nsince * sizeof(int64_t));
+    if (stored->since == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_wafcert_store_since(store, change, id, hosts, stored->since);
+
+    return NGX_OK;
 }
 
 

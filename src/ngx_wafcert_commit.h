@@ -53,6 +53,14 @@ struct ngx_wafcert_commit_s {
 ngx_int_t ngx_wafcert_commit(ngx_wafcert_commit_t *commit);
 
 /*
+ * Adds to a record since when its hosts are the project's, in the pool; as
+ * ngx_wafcert_store_since().  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_stored_t *stored, const u_char *id,
+    ngx_pool_t *pool);
+
+/*
  * The text of a record, in the pool.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_wafcert_commit_text(ngx_wafcert_state_t *state,

@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_load.h"
+#include "ngx_wafcert_hosts.h"
 
 
 static void ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n);
@@ -358,6 +359,10 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     change.facts = &bundle->facts;
     change.key = &bundle->key;
     ngx_memcpy(change.id, id, NGX_WAFCERT_ID_LEN);
+
+    if (stored->nsince == ngx_wafcert_hosts_count(&bundle->facts.hosts)) {
+        change.since = stored->since;
+    }
 
     if (l->live) {
         ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);

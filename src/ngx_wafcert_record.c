@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_record.h"
+#include "ngx_wafcert_hosts.h"
 #include <ngx_sha1.h>
 
 
@@ -49,6 +50,16 @@ ngx_wafcert_node_same_name(ngx_wafcert_node_t *a, ngx_wafcert_node_t *b)
            && ngx_memcmp(ngx_wafcert_node_name(a), ngx_wafcert_node_name(b),
                          a->name_len)
               == 0;
+}
+
+
+void
+ngx_wafcert_node_hosts(ngx_wafcert_node_t *n, ngx_wafcert_cursor_t *cursor)
+{
+    ngx_wafcert_cursor(cursor, n, ngx_wafcert_node_name_offset(n->nissuers));
+
+    ngx_wafcert_skip(cursor, n->name_len + n->cert_type_len + n->serial_len
+                             + n->subject_len + n->issuer_len);
 }
 
 
@@ -173,9 +184,15 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     record->timestamp = n->timestamp;
     record->revision = n->revision;
     record->facts = facts;
+    record->level = 0;
+    record->standing = NULL;
+    ngx_str_null(&record->taken);
+    ngx_str_null(&record->bind_hosts);
 
     facts->not_before = n->not_before;
     facts->warnings = n->warnings;
+    facts->type = n->type;
+    facts->level = n->level;
     facts->nchain = 1;
 
     leaf->not_after = n->not_after;
@@ -213,11 +230,8 @@ ngx_wafcert_node_same_chain_locked(ngx_wafcert_node_t *n,
         }
     }
 
-    ngx_wafcert_cursor(&cursor, n, ngx_wafcert_node_name_offset(n->nissuers));
-
-    ngx_wafcert_skip(&cursor, n->name_len + n->cert_type_len + n->serial_len
-                              + n->subject_len + n->issuer_len
-                              + n->hosts_len);
+    ngx_wafcert_node_hosts(n, &cursor);
+    ngx_wafcert_skip(&cursor, n->hosts_len);
 
     return ngx_wafcert_equal(&cursor, facts->chain[0].der.data, n->der_len);
 }
@@ -274,6 +288,13 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
 
     ngx_wafcert_node_fill_locked(n, change);
 
+    if (ngx_wafcert_hosts_add_locked(shpool, n, &facts->hosts, change->since)
+        != NGX_OK)
+    {
+        ngx_wafcert_node_free_locked(shpool, issuers, n);
+        return NULL;
+    }
+
     return n;
 }
 
@@ -321,6 +342,8 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->not_after = leaf->not_after;
     n->revision = change->new_revision;
     n->warnings = facts->warnings;
+    n->type = facts->type;
+    n->level = facts->level;
     n->name_len = change->name.len;
     n->serial_len = facts->serial_number.len / 2;
     n->cert_type_len = facts->cert_type.len;
@@ -376,6 +399,8 @@ ngx_wafcert_node_free_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     ngx_wafcert_node_t *n)
 {
     ngx_uint_t  i;
+
+    ngx_wafcert_hosts_free_locked(shpool, n);
 
     for (i = 0; i < n->nissuers; i++) {
         ngx_wafcert_issuer_release_locked(shpool, issuers, n->issuers[i]);

@@ -20,6 +20,7 @@
 
 
 typedef struct ngx_wafcert_project_s  ngx_wafcert_project_t;
+typedef struct ngx_wafcert_host_s     ngx_wafcert_host_t;
 
 
 /* an issuer certificate, which many records share */
@@ -43,6 +44,7 @@ typedef struct {
     ngx_rbtree_node_t        name_node;
     ngx_queue_t              queue;         /* of the project's records */
     ngx_wafcert_project_t   *project;
+    ngx_wafcert_host_t      *hosts;         /* ngx_wafcert_hosts.h */
     uint64_t                 sequence;      /* order of upload, unique */
     uint64_t                 published;     /* generation it came with */
     int64_t                  timestamp;
@@ -63,6 +65,8 @@ typedef struct {
     u_char                   key_type;
     u_char                   nissuers;
     u_char                   issued;        /* issuer: chain[1]'s subject */
+    u_char                   type;
+    u_char                   level;
     u_char                   id[NGX_WAFCERT_ID_LEN];
 
     /*
@@ -86,6 +90,10 @@ void ngx_wafcert_node_free_locked(ngx_slab_pool_t *shpool,
 u_char *ngx_wafcert_node_name(ngx_wafcert_node_t *n);
 ngx_uint_t ngx_wafcert_node_same_name(ngx_wafcert_node_t *a,
     ngx_wafcert_node_t *b);
+
+/* Puts the cursor at the names of hosts. */
+void ngx_wafcert_node_hosts(ngx_wafcert_node_t *n,
+    ngx_wafcert_cursor_t *cursor);
 
 /* The same leaf and issuers, so the same key: a leaf has but one. */
 ngx_uint_t ngx_wafcert_node_same_chain_locked(ngx_wafcert_node_t *n,

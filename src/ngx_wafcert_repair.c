@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_repair.h"
+#include "ngx_wafcert_hosts.h"
 #include <sys/mman.h>
 
 
@@ -332,6 +333,7 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
 
         ngx_rbtree_insert(&r->to->sh->ids, &n->id_node);
         ngx_rbtree_insert(&project->names, &n->name_node);
+        ngx_wafcert_hosts_insert_locked(r->to->sh, n);
 
         /* at the end */
         ngx_wafcert_queue_insert(project->records.prev, &n->queue);
@@ -378,6 +380,8 @@ ngx_wafcert_repair_slot_locked(ngx_wafcert_repair_t *r,
         if (n == NULL) {
             return NGX_ERROR;
         }
+
+        n->project = project;
 
         if (n->busy) {
             ngx_rbtree_insert(&project->names, &n->name_node);
@@ -488,6 +492,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
         n->sequence = from->sequence;
         n->published = 0;
         n->busy = from->busy;
+        ngx_wafcert_hosts_copy_locked(n, from);
     }
 
     return n;

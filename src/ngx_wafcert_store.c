@@ -7,6 +7,7 @@
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_zone.h"
 #include "ngx_wafcert_state.h"
+#include "ngx_wafcert_hosts.h"
 
 
 static void ngx_wafcert_copy_wipe(void *data);
@@ -208,6 +209,9 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
         if (n == NULL) {
             return NGX_ERROR;
         }
+
+        n->project = slot->project;
+        ngx_wafcert_hosts_date_locked(store->sh, n, old);
 
         slot->new = n;
 
@@ -601,6 +605,32 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
 }
 
 
+void
+ngx_wafcert_store_since(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, const u_char *id, const ngx_str_t *hosts,
+    int64_t *since)
+{
+    ngx_wafcert_node_t  *n;
+    ngx_wafcert_slot_t  *slot;
+
+    ngx_wafcert_zone_lock(store);
+
+    if (change) {
+        slot = &store->sh->slots[change->slot];
+        n = (slot->pid == ngx_pid) ? slot->new : NULL;
+
+    } else {
+        n = ngx_wafcert_find_id_locked(store->sh, NULL, id);
+    }
+
+    if (n && n->hosts_len == hosts->len) {
+        ngx_wafcert_hosts_since_locked(n, hosts, since);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
 /* The order is that of keys, and of ids where keys are equal. */
 
 static ngx_wafcert_node_t *
@@ -742,12 +772,13 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     if (old) {
         ngx_rbtree_delete(&sh->ids, &old->id_node);
         ngx_rbtree_delete(&project->names, &old->name_node);
+        ngx_wafcert_hosts_remove_locked(sh, old);
     }
 
     if (n) {
-        n->project = project;
-
         ngx_rbtree_insert(&sh->ids, &n->id_node);
+        ngx_wafcert_hosts_extend_locked(sh, n);
+        ngx_wafcert_hosts_insert_locked(sh, n);
 
         /* a new name stands in the index since it was reserved */
 

@@ -58,6 +58,7 @@ typedef struct {
     ngx_uint_t             quota;       /* of the project; 0: none */
     const wafcert_facts_t *facts;       /* NULL for delete */
     const wafcert_key_t   *key;
+    const int64_t         *since;       /* of each host, if that is known */
 
     ngx_uint_t             foreign;     /* "id" is not from this server */
     uint64_t               turn;
@@ -206,6 +207,15 @@ ngx_uint_t ngx_wafcert_store_unrecorded(ngx_wafcert_store_t *store);
  */
 ngx_int_t ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_uint_t next);
+
+/*
+ * Since when each of the hosts is its project's, in ms since 1970 UTC, for its
+ * file: of a change that is reserved, or, if that is NULL, of a certificate.
+ * Of what is gone, "since" is left as it was.
+ */
+void ngx_wafcert_store_since(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, const u_char *id, const ngx_str_t *hosts,
+    int64_t *since);
 
 /* A reservation of a dead process, from slot number "dead->slot" on. */
 ngx_int_t ngx_wafcert_store_dead(ngx_wafcert_store_t *store,

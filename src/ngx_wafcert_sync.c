@@ -498,8 +498,11 @@ ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w,
 
     ngx_memcpy(w->note.id, entry->id, NGX_WAFCERT_ID_LEN);
 
-    if (ngx_wafcert_commit_text(w->state, &stored, &copy.key, pool, &w->text)
-        != NGX_OK)
+    if (ngx_wafcert_commit_since(l->store, NULL, &stored, entry->id, pool)
+        != NGX_OK
+        || ngx_wafcert_commit_text(w->state, &stored, &copy.key, pool,
+                                   &w->text)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

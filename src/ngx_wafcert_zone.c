@@ -11,7 +11,7 @@
 
 
 #define NGX_WAFCERT_MAGIC     0x57414643    /* "WAFC" */
-#define NGX_WAFCERT_LAYOUT    4
+#define NGX_WAFCERT_LAYOUT    5
 
 /* a zone can grow by so much, and shrink again, where it is */
 #define NGX_WAFCERT_HEADROOM  8
@@ -325,6 +325,7 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&sh->projects, &sh->projects_sentinel,
                     ngx_rbtree_insert_value);
+    ngx_rbtree_init(&sh->hosts, &sh->hosts_sentinel, ngx_rbtree_insert_value);
 
     ngx_queue_init(&sh->queue);
     ngx_memzero(sh->slots, sizeof(sh->slots));

@@ -57,6 +57,7 @@ static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
+static wafcert_type_e wafcert_facts_type(const wafcert_x509_t *leaf);
 static u_char *wafcert_facts_serial(ngx_str_t *serial,
     const wafcert_x509_t *cert, u_char *p);
 static u_char *wafcert_facts_string(ngx_str_t *dst, const ngx_str_t *src,
@@ -752,6 +753,7 @@ wafcert_job_chain(wafcert_job_t *job)
 {
     ngx_uint_t        i;
     wafcert_chain_t  *chain;
+    wafcert_facts_t  *facts;
 
     chain = &job->chain;
 
@@ -770,10 +772,16 @@ wafcert_job_chain(wafcert_job_t *job)
 
     job->bundle->facts.warnings |= chain->warnings;
 
+    facts = &job->bundle->facts;
+    facts->level = WAFCERT_LEVEL_MAX;
+
     for (i = 0; i < chain->nkept; i++) {
-        if (wafcert_x509_weak(chain->kept[i]->cert)) {
-            wafcert_job_warn(job, WAFCERT_WARN_WEAK_KEY);
-        }
+        facts->level = ngx_min(facts->level,
+                               wafcert_x509_level(chain->kept[i]->cert));
+    }
+
+    if (facts->level < WAFCERT_LEVEL_DEFAULT) {
+        wafcert_job_warn(job, WAFCERT_WARN_WEAK_KEY);
     }
 
     if (job->leaf->cert->hosts.len == 0) {
@@ -826,6 +834,7 @@ wafcert_job_facts(wafcert_job_t *job)
     p = wafcert_facts_string(&facts->hosts, &leaf->hosts, p);
     p = wafcert_facts_serial(&facts->serial_number, leaf, p);
 
+    facts->type = wafcert_facts_type(leaf);
     facts->not_before = leaf->not_before;
     facts->nchain = job->chain.nkept;
 
@@ -843,6 +852,23 @@ wafcert_job_facts(wafcert_job_t *job)
     }
 
     return NGX_OK;
+}
+
+
+static wafcert_type_e
+wafcert_facts_type(const wafcert_x509_t *leaf)
+{
+    switch (leaf->public.algo.algo) {
+
+    case WAFCERT_ALGO_RSA:
+        return WAFCERT_TYPE_RSA;
+
+    case WAFCERT_ALGO_ED25519:
+        return WAFCERT_TYPE_ED25519;
+
+    default:
+        return WAFCERT_TYPE_EC;
+    }
 }
 
 

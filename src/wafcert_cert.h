@@ -17,6 +17,10 @@
 #define WAFCERT_CHAIN_MAX   10      /* certificates in a stored chain */
 #define WAFCERT_SHA256_LEN  32
 
+/* OpenSSL's security levels */
+#define WAFCERT_LEVEL_DEFAULT  2
+#define WAFCERT_LEVEL_MAX      5
+
 
 /*
  * One certificate of a chain.  The strings belong to whoever made the
@@ -32,6 +36,17 @@ typedef struct {
 } wafcert_link_t;
 
 
+/* A server has one certificate of each; in the order that OpenSSL prefers. */
+
+typedef enum {
+    WAFCERT_TYPE_EC = 0,
+    WAFCERT_TYPE_ED25519,
+    WAFCERT_TYPE_RSA,
+
+    WAFCERT_TYPES
+} wafcert_type_e;
+
+
 /*
  * All that an answer tells of a certificate.  There is no key in it, so
  * nothing that renders from it can leak one.
@@ -43,6 +58,8 @@ typedef struct {
     ngx_str_t              hosts;         /* each ends with a NUL byte */
     int64_t                not_before;    /* ms since 1970 UTC */
     uint32_t               warnings;      /* 1 << wafcert_warning_e */
+    wafcert_type_e         type;
+    ngx_uint_t             level;         /* highest that accepts the chain */
 
     ngx_uint_t             nchain;
     wafcert_link_t         chain[WAFCERT_CHAIN_MAX];  /* leaf first */

@@ -14,7 +14,8 @@
 #include "wafcert_verdict.h"
 
 
-#define WAFCERT_NAME_MAX  256
+#define WAFCERT_NAME_MAX     256
+#define WAFCERT_HOST_ID_LEN  32
 
 
 /* The members of an upload; data is NULL where one is absent. */
@@ -45,6 +46,15 @@ ngx_int_t wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
 void wafcert_json_upload_free(wafcert_upload_t *upload);
 
 
+/* Why a certificate is served for a host, or is not; static strings. */
+
+typedef struct {
+    const char            *slug;
+    const char            *text;
+    unsigned               servable:1;
+} wafcert_standing_t;
+
+
 /* What a stored certificate is called and when it came. */
 
 typedef struct {
@@ -53,6 +63,12 @@ typedef struct {
     int64_t                timestamp;     /* ms since 1970 UTC */
     ngx_uint_t             revision;
     const wafcert_facts_t *facts;
+
+    /* what servers make of it; all of it may be zero */
+    ngx_uint_t             level;         /* their security level */
+    ngx_str_t              taken;         /* a host of another project */
+    ngx_str_t              bind_hosts;    /* id, name and NUL byte of each */
+    const wafcert_standing_t  *standing;
 } wafcert_record_t;
 
 
@@ -100,6 +116,8 @@ typedef struct {
     ngx_str_t              project;
     uint64_t               sequence;      /* order of upload */
     wafcert_record_t       record;
+    int64_t               *since;         /* of each host, or NULL */
+    ngx_uint_t             nsince;
 
     /* what the reader makes of the facts, which it leaves NULL */
     ngx_str_t              content;       /* PEM */

@@ -29,6 +29,7 @@ static ngx_int_t wafcert_stored_integer(int64_t *value, const json_t *root,
     const char *name);
 static ngx_int_t wafcert_stored_warnings(uint32_t *warnings,
     const json_t *root);
+static ngx_int_t wafcert_stored_since(wafcert_stored_t *stored);
 static ngx_int_t wafcert_stored_split(wafcert_stored_t *stored,
     const ngx_str_t *text);
 static ngx_int_t wafcert_stored_broken(wafcert_verdict_t *verdict);
@@ -67,6 +68,10 @@ wafcert_json_stored_read(wafcert_stored_t *stored, const ngx_str_t *text,
         rc = wafcert_stored_members(stored, &abridged, verdict);
     }
 
+    if (rc == NGX_OK) {
+        rc = wafcert_stored_since(stored);
+    }
+
     if (rc != NGX_OK) {
         wafcert_json_stored_free(stored);
     }
@@ -80,6 +85,7 @@ wafcert_json_stored_free(wafcert_stored_t *stored)
 {
     wafcert_json_release(stored->root);
     wafcert_json_free(stored->buf);
+    free(stored->since);
 
     ngx_memzero(stored, sizeof(wafcert_stored_t));
 }
@@ -206,6 +212,36 @@ wafcert_stored_warnings(uint32_t *warnings, const json_t *root)
                 *warnings |= 1u << n;
             }
         }
+    }
+
+    return NGX_OK;
+}
+
+
+/* not in files of older versions.  NGX_ERROR: no memory. */
+
+static ngx_int_t
+wafcert_stored_since(wafcert_stored_t *stored)
+{
+    size_t         i, n;
+    const json_t  *array;
+
+    array = json_object_get(stored->root, "since");
+    n = json_array_size(array);
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    stored->since = malloc(n * sizeof(int64_t));
+    if (stored->since == NULL) {
+        return NGX_ERROR;
+    }
+
+    stored->nsince = n;
+
+    for (i = 0; i < n; i++) {
+        stored->since[i] = json_integer_value(json_array_get(array, i));
     }
 
     return NGX_OK;

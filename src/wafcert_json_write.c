@@ -40,13 +40,18 @@ static void wafcert_json_put_key(wafcert_json_out_t *out,
     const wafcert_key_t *key);
 static void wafcert_json_put_hosts(wafcert_json_out_t *out,
     const ngx_str_t *hosts);
+static void wafcert_json_put_since(wafcert_json_out_t *out,
+    const wafcert_stored_t *stored);
 static void wafcert_json_put_chain(wafcert_json_out_t *out,
     const wafcert_facts_t *facts);
 static void wafcert_json_put_warnings(wafcert_json_out_t *out,
-    const wafcert_facts_t *facts, int64_t now);
-static uint32_t wafcert_json_warnings(const wafcert_facts_t *facts,
+    const wafcert_record_t *record, int64_t now);
+static uint32_t wafcert_json_warnings(const wafcert_record_t *record,
     int64_t now);
-static void wafcert_json_put_bind_host(wafcert_json_out_t *out);
+static void wafcert_json_put_bind_host(wafcert_json_out_t *out,
+    const ngx_str_t *hosts);
+static void wafcert_json_put_standing(wafcert_json_out_t *out,
+    const wafcert_standing_t *standing);
 static void wafcert_json_put_slugs(wafcert_json_out_t *out,
     uint32_t warnings);
 
@@ -102,7 +107,7 @@ wafcert_json_certificate(u_char *buf, const wafcert_record_t *record,
 
     if (parts & WAFCERT_JSON_STATUS) {
         wafcert_json_put_status(&out, record->facts, now);
-        wafcert_json_put_bind_host(&out);
+        wafcert_json_put_bind_host(&out, &record->bind_hosts);
     }
 
     if (parts & WAFCERT_JSON_DETAILS) {
@@ -139,7 +144,11 @@ wafcert_json_item(u_char *buf, const wafcert_record_t *record,
     wafcert_json_string(&out, "cert_type", &facts->cert_type);
 
     if (parts & WAFCERT_JSON_HOST) {
-        wafcert_json_put_bind_host(&out);
+        wafcert_json_put_bind_host(&out, &record->bind_hosts);
+    }
+
+    if (record->standing) {
+        wafcert_json_put_standing(&out, record->standing);
     }
 
     wafcert_json_close(&out, "}");
@@ -179,6 +188,7 @@ wafcert_json_stored(u_char *buf, const wafcert_stored_t *stored)
     wafcert_json_string(&out, "issuer", &leaf->issuer);
     wafcert_json_integer(&out, "not_before", facts->not_before);
     wafcert_json_put_hosts(&out, &facts->hosts);
+    wafcert_json_put_since(&out, stored);
     wafcert_json_put_slugs(&out, facts->warnings);
 
     wafcert_json_member(&out, "sealed_key");
@@ -315,7 +325,7 @@ wafcert_json_put_details(wafcert_json_out_t *out,
 
     wafcert_json_put_hosts(out, &facts->hosts);
     wafcert_json_put_chain(out, facts);
-    wafcert_json_put_warnings(out, facts, now);
+    wafcert_json_put_warnings(out, record, now);
 }
 
 
@@ -380,6 +390,27 @@ wafcert_json_put_hosts(wafcert_json_out_t *out, const ngx_str_t *hosts)
 
 
 static void
+wafcert_json_put_since(wafcert_json_out_t *out,
+    const wafcert_stored_t *stored)
+{
+    ngx_uint_t  i;
+
+    if (stored->since == NULL) {
+        return;
+    }
+
+    wafcert_json_member(out, "since");
+    wafcert_json_open(out, "[");
+
+    for (i = 0; i < stored->nsince; i++) {
+        wafcert_json_integer(out, NULL, stored->since[i]);
+    }
+
+    wafcert_json_close(out, "]");
+}
+
+
+static void
 wafcert_json_put_chain(wafcert_json_out_t *out, const wafcert_facts_t *facts)
 {
     ngx_uint_t             i;
@@ -405,13 +436,13 @@ wafcert_json_put_chain(wafcert_json_out_t *out, const wafcert_facts_t *facts)
 
 static void
 wafcert_json_put_warnings(wafcert_json_out_t *out,
-    const wafcert_facts_t *facts, int64_t now)
+    const wafcert_record_t *record, int64_t now)
 {
     uint32_t          warnings;
     ngx_uint_t        i;
     const ngx_str_t  *issuer;
 
-    warnings = wafcert_json_warnings(facts, now);
+    warnings = wafcert_json_warnings(record, now);
 
     if (warnings == 0) {
         return;
@@ -435,10 +466,15 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
         wafcert_json_puts(out, wafcert_warning_text(i));
 
         if (i == WAFCERT_WARN_CHAIN_INCOMPLETE) {
-            issuer = &facts->chain[0].issuer;
+            issuer = &record->facts->chain[0].issuer;
 
             wafcert_json_puts(out, "; missing: ");
             wafcert_json_text(out, issuer->data, issuer->len);
+        }
+
+        if (i == WAFCERT_WARN_HOST_TAKEN) {
+            wafcert_json_puts(out, ": ");
+            wafcert_json_text(out, record->taken.data, record->taken.len);
         }
 
         wafcert_json_puts(out, "\"");
@@ -449,12 +485,15 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
 }
 
 
-/* What depends on the time may have changed since the upload. */
+/* What depends on time and servers may have changed since the upload. */
 
 static uint32_t
-wafcert_json_warnings(const wafcert_facts_t *facts, int64_t now)
+wafcert_json_warnings(const wafcert_record_t *record, int64_t now)
 {
-    uint32_t  warnings;
+    uint32_t                warnings;
+    const wafcert_facts_t  *facts;
+
+    facts = record->facts;
 
     warnings = facts->warnings & ((1u << WAFCERT_WARNINGS) - 1);
 
@@ -469,18 +508,55 @@ wafcert_json_warnings(const wafcert_facts_t *facts, int64_t now)
         warnings |= 1u << WAFCERT_WARN_NOT_YET_VALID;
     }
 
+    if (facts->level < record->level) {
+        warnings |= 1u << WAFCERT_WARN_WEAK_KEY;
+    }
+
+    if (record->taken.len) {
+        warnings |= 1u << WAFCERT_WARN_HOST_TAKEN;
+    }
+
     return warnings;
 }
 
 
-/* Hosts of the WAF are not this module's to know. */
-
 static void
-wafcert_json_put_bind_host(wafcert_json_out_t *out)
+wafcert_json_put_bind_host(wafcert_json_out_t *out, const ngx_str_t *hosts)
 {
+    size_t     i;
+    ngx_str_t  id, name;
+
     wafcert_json_member(out, "bind_host");
     wafcert_json_open(out, "[");
+
+    for (i = 0; i < hosts->len; i += id.len + name.len + 1) {
+
+        id.data = hosts->data + i;
+        id.len = WAFCERT_HOST_ID_LEN;
+
+        name.data = id.data + id.len;
+        name.len = strnlen((const char *) name.data, hosts->len - i - id.len);
+
+        wafcert_json_comma(out);
+        wafcert_json_open(out, "{");
+        wafcert_json_string(out, "id", &id);
+        wafcert_json_string(out, "hostname", &name);
+        wafcert_json_cstring(out, "waf_type", "premium");
+        wafcert_json_close(out, "}");
+    }
+
     wafcert_json_close(out, "]");
+}
+
+
+static void
+wafcert_json_put_standing(wafcert_json_out_t *out,
+    const wafcert_standing_t *standing)
+{
+    wafcert_json_member(out, "servable");
+    wafcert_json_puts(out, standing->servable ? "true" : "false");
+    wafcert_json_cstring(out, "reason", standing->slug);
+    wafcert_json_cstring(out, "message", standing->text);
 }
 
 

@@ -11,6 +11,8 @@
 #include "wafcert_x509.h"
 
 
+static ngx_uint_t wafcert_public_level(const wafcert_public_t *public);
+static ngx_uint_t wafcert_signature_level(const wafcert_x509_t *cert);
 static int wafcert_x509_pss_digest(const X509_ALGOR *algo);
 static ngx_uint_t wafcert_x509_cost(const wafcert_public_t *public,
     int *signer, ngx_uint_t *cost);
@@ -46,20 +48,61 @@ wafcert_x509_signature(wafcert_x509_t *cert)
 
 
 ngx_uint_t
-wafcert_x509_weak(const wafcert_x509_t *cert)
+wafcert_x509_level(const wafcert_x509_t *cert)
 {
-    if (cert->public.algo.algo == WAFCERT_ALGO_RSA
-        && cert->public.bits < 2048)
-    {
-        return 1;
-    }
+    ngx_uint_t  key, signature;
+
+    key = wafcert_public_level(&cert->public);
 
     /* nobody verifies the signature of what is trusted by itself */
 
     if (cert->self_signed) {
-        return 0;
+        return key;
     }
 
+    signature = wafcert_signature_level(cert);
+
+    return ngx_min(key, signature);
+}
+
+
+/* as SSL_CTX_set_security_level(3) has it: 80, 112, 128, 192, 256 bits */
+
+static ngx_uint_t
+wafcert_public_level(const wafcert_public_t *public)
+{
+    ngx_uint_t  i;
+
+    static const ngx_uint_t  rsa[] = { 1024, 2048, 3072, 7680, 15360 };
+
+    switch (public->algo.algo) {
+
+    case WAFCERT_ALGO_RSA:
+        for (i = 0; i < WAFCERT_LEVEL_MAX && public->bits >= rsa[i]; i++) {
+            /* void */
+        }
+
+        return i;
+
+    case WAFCERT_ALGO_P256:
+    case WAFCERT_ALGO_ED25519:
+        return 3;
+
+    case WAFCERT_ALGO_P384:
+        return 4;
+
+    case WAFCERT_ALGO_P521:
+        return 5;
+
+    default:
+        return WAFCERT_LEVEL_DEFAULT;
+    }
+}
+
+
+static ngx_uint_t
+wafcert_signature_level(const wafcert_x509_t *cert)
+{
     switch (cert->digest) {
 
     case NID_md2:
@@ -69,10 +112,32 @@ wafcert_x509_weak(const wafcert_x509_t *cert)
     case NID_mdc2:
     case NID_ripemd160:
     case NID_sha1:
-        return 1;
+        return 0;
+
+    case NID_sha256:
+    case NID_sha512_256:
+    case NID_sha3_256:
+        return 3;
+
+    case NID_sha384:
+    case NID_sha3_384:
+        return 4;
+
+    case NID_sha512:
+    case NID_sha3_512:
+        return 5;
+    }
+
+    switch (cert->signer) {
+
+    case NID_ED25519:
+        return 3;
+
+    case NID_ED448:
+        return 4;
 
     default:
-        return 0;
+        return WAFCERT_LEVEL_DEFAULT;
     }
 }
 

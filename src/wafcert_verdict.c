@@ -134,6 +134,12 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_SERVES_ILLEGAL] = {
+        "serves_illegal", WAFCERT_STANDARD_VIOLATED,
+        "serves is a host's name or address, such as www.example.com",
+        400
+    },
+
     [WAFCERT_DRY_RUN_ILLEGAL] = {
         "dry_run_illegal", WAFCERT_STANDARD_VIOLATED,
         "dry_run is true or false",
@@ -520,14 +526,21 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
 
     [WAFCERT_WARN_WEAK_KEY] = {
         "weak_key",
-        "a key or a signature is weaker than OpenSSL's default security level"
-        " 2 accepts, so many clients will refuse it"
+        "a key or a signature is weaker than OpenSSL's security level 2 (or"
+        " the servers', where that is another) accepts, so it is not served,"
+        " and many clients would refuse it"
     },
 
     [WAFCERT_WARN_NO_HOSTS] = {
         "no_hosts",
         "the certificate names no host, so no client can match it to a"
         " server's name"
+    },
+
+    [WAFCERT_WARN_HOST_TAKEN] = {
+        "host_taken",
+        "another project had a valid certificate for a host first, so this"
+        " one is not served for it"
     }
 };
 

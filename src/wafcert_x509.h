@@ -129,8 +129,8 @@ ngx_int_t wafcert_x509_signed_by(wafcert_validator_t *validator,
 /* NULL: no memory, or an OpenSSL without HMAC. */
 EVP_MAC_CTX *wafcert_hmac_create(void);
 
-/* Whether OpenSSL's security level 2 refuses a server to send it. */
-ngx_uint_t wafcert_x509_weak(const wafcert_x509_t *cert);
+/* The highest security level at which OpenSSL lets a server send it. */
+ngx_uint_t wafcert_x509_level(const wafcert_x509_t *cert);
 
 /* Reads the names of hosts.  NGX_DECLINED: they cannot be read. */
 ngx_int_t wafcert_x509_hosts(wafcert_validator_t *validator,

@@ -1286,7 +1286,10 @@ my @missing = grep { /^(?:content|key|cert|chain|json|field|name|body)_/
                          && !$met{$_} } @slugs;
 
 is("@missing", '', 'each reason has a row');
-is(join(' ', grep { !$met{$_} } @warnings), '', 'each warning has a row');
+
+# one that is about what other projects have: t/tls_choice.t
+is(join(' ', grep { !$met{$_} && $_ ne 'host_taken' } @warnings), '',
+   'each warning has a row');
 
 cmp_ok(scalar @broken, '>=', 90, @broken . ' broken uploads');
 cmp_ok(scalar @good, '>=', 30, @good . ' good uploads');

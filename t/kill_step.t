@@ -235,6 +235,20 @@ sub faults {
     my $wanted = join ' ', sort map { (split)[0] } values %kept;
 
     push @faults, "listed: $listed, not: $wanted" if $listed ne $wanted;
+
+    # the index of hosts
+    for my $pair (qw(rsa ec ed)) {
+        for my $host ("$pair.example.com", "any.$pair.example.com") {
+            my $answer = $server->request(GET => "?serves=$host");
+            my $served = join ' ', sort map { $_->{name} }
+                                            @{$answer->json->{items}};
+            my $of = join ' ', sort map { /(.*) $pair$/ ? $1 : () }
+                                        values %kept;
+
+            push @faults, "$host: $served, not: $of" if $served ne $of;
+        }
+    }
+
     push @faults, 'slow' if time - $start > 5;
 
     return @faults;

@@ -446,6 +446,8 @@ test_lenient_base64(void **state)
 static void
 sample(wafcert_stored_t *stored, wafcert_facts_t *facts)
 {
+    static int64_t  since[] = { NOW - 1, 0 };
+
     memset(stored, 0, sizeof(wafcert_stored_t));
     memset(facts, 0, sizeof(wafcert_facts_t));
 
@@ -456,6 +458,8 @@ sample(wafcert_stored_t *stored, wafcert_facts_t *facts)
     stored->record.timestamp = NOW;
     stored->record.revision = 7;
     stored->record.facts = facts;
+    stored->since = since;
+    stored->nsince = 2;
 
     facts->serial_number = str("0a1b");
     facts->cert_type = str("EC-P-256");
@@ -530,7 +534,7 @@ test_document(void **state)
     static const char  *clear[] = {
         "version", "project", "sequence", "revision", "id", "name", "content",
         "timestamp", "expire_time", "cert_type", "fingerprint",
-        "serial_number", "subject", "issuer", "not_before", "hosts",
+        "serial_number", "subject", "issuer", "not_before", "hosts", "since",
         "warnings", "sealed_key"
     };
 
@@ -579,6 +583,8 @@ test_document(void **state)
     assert_true(got.record.timestamp == NOW);
     assert_null(got.record.facts);
     assert_int_equal(got.warnings, facts.warnings);
+    assert_int_equal(got.nsince, 2);
+    assert_true(got.since[0] == NOW - 1 && got.since[1] == 0);
     assert_non_null(memmem(got.content.data, got.content.len,
                            "-----\n-----BEGIN CERTIFICATE-----\n", 34));
 
@@ -589,6 +595,15 @@ test_document(void **state)
 
     wafcert_json_stored_free(&got);
     free(text.data);
+
+    /* older ones have it not */
+
+    text = str(good);
+    assert_int_equal(wafcert_json_stored_read(&got, &text, &verdict), NGX_OK);
+    assert_null(got.since);
+    assert_int_equal(got.nsince, 0);
+
+    wafcert_json_stored_free(&got);
     wafcert_seal_free(seal);
 }
 

@@ -41,6 +41,8 @@ static const row_t  rows[] = {
       "offsetOrLimit.illegal", 400 },
     { WAFCERT_PAGESIZE_ILLEGAL, "pagesize_illegal", "WAF.00011011",
       "pageOrPageSize.illegal", 400 },
+    { WAFCERT_SERVES_ILLEGAL, "serves_illegal", "WAF.00011012",
+      "standard.violated", 400 },
     { WAFCERT_DRY_RUN_ILLEGAL, "dry_run_illegal", "WAF.00011012",
       "standard.violated", 400 },
     { WAFCERT_CONTENT_TYPE, "content_type", "WAF.00011014",

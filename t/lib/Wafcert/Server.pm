@@ -399,6 +399,7 @@ sub pid {
 sub gone {
     my ($pid) = @_;
 
+    local $?;
     my $waited = waitpid $pid, POSIX::WNOHANG();
 
     return $waited == $pid || $waited == -1 && !kill 0 => $pid;

@@ -1,0 +1,276 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_http_wafcert.h"
+#include <ngx_sha1.h>
+
+
+/* more are counted, but not listed */
+#define NGX_HTTP_WAFCERT_PLACES      1000
+#define NGX_HTTP_WAFCERT_PLACE_SIZE  2560
+
+
+static ngx_int_t ngx_http_wafcert_serves_name(ngx_http_request_t *r,
+    ngx_str_t *arg, ngx_wafcert_name_t *name);
+static ngx_wafcert_place_t *ngx_http_wafcert_serves_places(
+    ngx_http_request_t *r, ngx_wafcert_view_t *view, ngx_str_t *project,
+    ngx_wafcert_name_t *name, int64_t now, ngx_uint_t *n);
+
+
+/* in the order of ngx_wafcert_standing_e */
+
+static const wafcert_standing_t  ngx_http_wafcert_standings[] = {
+
+    { "served", "is sent to clients that ask for this host, and can use its"
+      " type of key", 1 },
+
+    { "older", "another certificate with this type of key has a later"
+      " not_before", 1 },
+
+    { "chain_incomplete", "another certificate has a complete chain", 1 },
+
+    { "wildcard", "another certificate has the host's own name", 1 },
+
+    { "expired", "has expired, and another certificate is valid", 1 },
+
+    { "host_taken", "another project had a valid certificate for this host"
+      " first", 1 },
+
+    { "not_yet_valid", "is not valid yet, and waits until it is", 0 },
+
+    { "weak_key", "OpenSSL's security level refuses its key, or a signature"
+      " in its chain", 0 }
+};
+
+
+ngx_int_t
+ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
+{
+    u_char                       *p;
+    int64_t                       now;
+    ngx_buf_t                    *b;
+    ngx_int_t                     rc;
+    ngx_uint_t                    i, n, total;
+    ngx_wafcert_copy_t            copy;
+    ngx_wafcert_name_t            name;
+    ngx_wafcert_view_t            view;
+    ngx_wafcert_place_t          *places;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_view_t      *served;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+    u_char                        item[NGX_WAFCERT_ITEM_MAX];
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    rc = ngx_http_wafcert_serves_name(r, arg, &name);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_wafcert_refuse(r);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_memzero(&view, sizeof(ngx_wafcert_view_t));
+    view.level = WAFCERT_LEVEL_DEFAULT;
+
+    served = ngx_http_wafcert_project_view(r, &ctx->project);
+
+    if (served) {
+        view = served->view;
+    }
+
+    now = ngx_http_wafcert_now();
+
+    places = ngx_http_wafcert_serves_places(r, &view, &ctx->project, &name,
+                                            now, &total);
+    if (places == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    n = ngx_min(total, NGX_HTTP_WAFCERT_PLACES);
+
+    b = ngx_http_wafcert_buf(r, (n + 1) * NGX_HTTP_WAFCERT_PLACE_SIZE, 0);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last = ngx_sprintf(b->last, "{\"total\":%ui,\"items\":[", total);
+    p = b->last;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_wafcert_place_item(wlcf->shm_zone->data, &ctx->project,
+                                   &places[i], &copy, item)
+            != NGX_OK)
+        {
+            continue;
+        }
+
+        if (b->last != p) {
+            *b->last++ = ',';
+        }
+
+        copy.record.standing = &ngx_http_wafcert_standings[places[i].standing];
+
+        b->last += wafcert_json_item(b->last, &copy.record, 0, now);
+    }
+
+    b->last = ngx_cpymem(b->last, "]}\n", 3);
+
+    return ngx_http_wafcert_answer(r, b, 0);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
+    ngx_wafcert_name_t *name)
+{
+    u_char                  *dst, *src, *host;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    host = ngx_pnalloc(r->pool, arg->len);
+    if (host == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = host;
+    src = arg->data;
+    ngx_unescape_uri(&dst, &src, arg->len, 0);
+
+    if (ngx_wafcert_name_init(name, host, dst - host) != NGX_OK) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_SERVES_ILLEGAL,
+                              "the parameter serves is not the name of a "
+                              "host");
+    }
+
+    return NGX_OK;
+}
+
+
+/* all of them, in their order; there may be more when they are asked for */
+
+static ngx_wafcert_place_t *
+ngx_http_wafcert_serves_places(ngx_http_request_t *r,
+    ngx_wafcert_view_t *view, ngx_str_t *project, ngx_wafcert_name_t *name,
+    int64_t now, ngx_uint_t *n)
+{
+    ngx_uint_t                    max;
+    ngx_wafcert_place_t          *places;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    for (max = 16; /* void */ ; max = *n) {
+
+        places = ngx_palloc(r->pool, max * sizeof(ngx_wafcert_place_t));
+        if (places == NULL) {
+            return NULL;
+        }
+
+        *n = ngx_wafcert_places(wlcf->shm_zone->data, view, project, name,
+                                now, places, max);
+        if (*n <= max) {
+            ngx_wafcert_places_sort(places, *n);
+            return places;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_wafcert_bind_hosts(ngx_http_request_t *r, u_char *id,
+    wafcert_record_t *record, ngx_pool_t *pool)
+{
+    u_char                       *p, *last, digest[20];
+    ngx_int_t                     rc;
+    ngx_str_t                     won, host;
+    ngx_uint_t                    n;
+    ngx_sha1_t                    sha1;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_view_t      *view;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ngx_str_null(&record->bind_hosts);
+
+    view = ngx_http_wafcert_project_view(r, &ctx->project);
+    if (view == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_wafcert_won(wlcf->shm_zone->data, &view->view, &ctx->project, id,
+                         ngx_http_wafcert_now(), pool, &won);
+    if (rc != NGX_OK || won.len == 0) {
+        return rc;
+    }
+
+    n = 0;
+    last = won.data + won.len;
+
+    for (p = won.data; p < last; p++) {
+        n += (*p == '\0');
+    }
+
+    record->bind_hosts.len = won.len + n * WAFCERT_HOST_ID_LEN;
+
+    p = ngx_pnalloc(pool, record->bind_hosts.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    record->bind_hosts.data = p;
+
+    for (host.data = won.data; host.data < last; host.data += host.len) {
+
+        host.len = ngx_strlen(host.data) + 1;
+
+        ngx_sha1_init(&sha1);
+        ngx_sha1_update(&sha1, host.data, host.len - 1);
+        ngx_sha1_final(digest, &sha1);
+
+        p = ngx_hex_dump(p, digest, WAFCERT_HOST_ID_LEN / 2);
+        p = ngx_cpymem(p, host.data, host.len);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
+    wafcert_record_t *record)
+{
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_view_t      *view;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    view = ngx_http_wafcert_project_view(r, &ctx->project);
+
+    if (view == NULL) {
+        return;
+    }
+
+    record->level = view->view.level;
+
+    (void) ngx_wafcert_taken(wlcf->shm_zone->data, &view->view, &ctx->project,
+                             &record->facts->hosts, ngx_http_wafcert_now(),
+                             &record->taken);
+}

@@ -1,0 +1,61 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_HTTP_WAFCERT_TLS_H_INCLUDED_
+#define _NGX_HTTP_WAFCERT_TLS_H_INCLUDED_
+
+
+/*
+ * What a worker keeps of the certificates that it has served: private to
+ * ngx_http_wafcert_tls*.c.
+ */
+
+
+#include "ngx_http_wafcert.h"
+
+
+/* A certificate with chain and key, as OpenSSL has them. */
+
+typedef struct {
+    ngx_str_node_t               sn;            /* by id */
+    ngx_queue_t                  queue;
+    ngx_wafcert_store_t         *store;
+    ngx_uint_t                   revision;
+    u_char                       id[NGX_WAFCERT_ID_LEN];
+    u_char                       sha256[WAFCERT_SHA256_LEN];
+
+    X509                        *leaf;
+    EVP_PKEY                    *key;
+    STACK_OF(X509)              *chain;
+
+    unsigned                     judged:6;      /* 1 << security level */
+    unsigned                     accepted:6;
+} ngx_http_wafcert_identity_t;
+
+
+/* NULL: no memory, or an OpenSSL that lacks what is needed. */
+ngx_http_wafcert_cache_t *ngx_http_wafcert_cache_create(
+    ngx_http_wafcert_main_conf_t *wmcf);
+void ngx_http_wafcert_cache_free(ngx_http_wafcert_cache_t *cache);
+
+/* The choice that holds now.  NULL: no memory. */
+ngx_wafcert_choice_t *ngx_http_wafcert_cache_choice(
+    ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
+    ngx_wafcert_name_t *name);
+
+/*
+ * NGX_AGAIN: the certificate has changed since it was chosen.  NGX_DECLINED:
+ * OpenSSL refuses it at this security level.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_view_t *view, ngx_wafcert_entry_t *entry,
+    ngx_http_wafcert_identity_t **identity);
+
+/* Frees what is too much: nothing that the functions above returned, before. */
+void ngx_http_wafcert_cache_trim(ngx_http_wafcert_cache_t *cache);
+
+
+#endif /* _NGX_HTTP_WAFCERT_TLS_H_INCLUDED_ */

@@ -1,0 +1,658 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include "ngx_wafcert_choice.h"
+#include "ngx_wafcert_hosts.h"
+
+
+/* names that one hold of the lock may judge */
+#define NGX_WAFCERT_STEP  32
+
+/* what makes a certificate better than another one of its project */
+#define NGX_WAFCERT_GRADE_COMPLETE  1
+#define NGX_WAFCERT_GRADE_EXACT     2
+#define NGX_WAFCERT_GRADE_VALID     4
+
+
+/* All there is to know of a host at a moment. */
+
+typedef struct {
+    ngx_wafcert_view_t      *view;
+    int64_t                  now;
+    ngx_wafcert_project_t   *owner;         /* NULL: nothing is valid */
+    int64_t                  since;
+    uint64_t                 sequence;
+    ngx_uint_t               grade;         /* the winners' */
+    ngx_wafcert_node_t      *winners[WAFCERT_TYPES];
+    int64_t                  until;
+} ngx_wafcert_ranking_t;
+
+
+static void ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
+static void ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_host_t *host);
+static void ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_host_t *host, ngx_uint_t wildcard);
+static ngx_uint_t ngx_wafcert_in_view(ngx_wafcert_view_t *view,
+    ngx_wafcert_node_t *n);
+static ngx_uint_t ngx_wafcert_valid(ngx_wafcert_node_t *n, int64_t now);
+static ngx_uint_t ngx_wafcert_grade(ngx_wafcert_node_t *n,
+    ngx_uint_t wildcard, int64_t now);
+static ngx_uint_t ngx_wafcert_newer(int64_t not_before, uint64_t sequence,
+    int64_t other_not_before, uint64_t other_sequence);
+static ngx_wafcert_standing_e ngx_wafcert_standing_locked(
+    ngx_wafcert_ranking_t *ranking, ngx_wafcert_node_t *n,
+    ngx_uint_t wildcard);
+static int ngx_libc_cdecl ngx_wafcert_places_cmp(const void *one,
+    const void *two);
+static ngx_wafcert_node_t *ngx_wafcert_find_locked(ngx_wafcert_sh_t *sh,
+    ngx_str_t *project, ngx_rbtree_key_t key, u_char *id);
+static ngx_wafcert_host_t *ngx_wafcert_won_step_locked(
+    ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
+    ngx_wafcert_host_t *host, ngx_str_t *hosts);
+
+
+ngx_int_t
+ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
+    size_t len)
+{
+    u_char  *dot, *top, *last;
+
+    if (len && data[len - 1] == '.') {
+        len--;
+    }
+
+    if (len == 0 || len > NGX_WAFCERT_HOST_MAX) {
+        return NGX_DECLINED;
+    }
+
+    last = name->buf + len;
+
+    name->host.data = name->buf;
+    name->host.len = len;
+    ngx_strlow(name->buf, (u_char *) data, len);
+    name->key = ngx_wafcert_index_string_key(&name->host);
+
+    ngx_str_null(&name->wildcard);
+
+    /* an address has no labels, and a wildcard is none of its own */
+
+    dot = ngx_strlchr(name->buf, last, '.');
+
+    if (dot == NULL || dot == name->buf || name->buf[0] == '*') {
+        return NGX_OK;
+    }
+
+    for (top = last; top[-1] != '.'; top--) { /* void */ }
+
+    if (top == last || (*top >= '0' && *top <= '9')) {
+        return NGX_OK;
+    }
+
+    name->wildcard.data = last;
+    name->wildcard.len = 1 + (last - dot);
+    *last = '*';
+    ngx_memcpy(last + 1, dot, name->wildcard.len - 1);
+
+    name->wildcard_key = ngx_wafcert_index_string_key(&name->wildcard);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
+    ngx_wafcert_name_t *name, int64_t now, ngx_wafcert_choice_t *choice)
+{
+    ngx_uint_t              i;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_entry_t    *entry;
+    ngx_wafcert_ranking_t   ranking;
+
+    ranking.view = view;
+    ranking.now = now;
+
+    ngx_wafcert_zone_lock(store);
+
+    ngx_wafcert_rank_locked(&ranking, store->sh, name);
+
+    choice->n = 0;
+    choice->until = ranking.until;
+    choice->generation = store->sh->generation;
+
+    for (i = 0; i < WAFCERT_TYPES; i++) {
+
+        n = ranking.winners[i];
+        if (n == NULL) {
+            continue;
+        }
+
+        entry = &choice->entries[choice->n++];
+
+        entry->revision = n->revision;
+        entry->sequence = n->sequence;
+        entry->project.len = n->project->len;
+        entry->project.data = entry->name;
+
+        ngx_memcpy(entry->id, n->id, NGX_WAFCERT_ID_LEN);
+        ngx_memcpy(entry->name, n->project->name, n->project->len);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+ngx_uint_t
+ngx_wafcert_choice_holds(ngx_wafcert_store_t *store,
+    ngx_atomic_uint_t generation, int64_t until, int64_t now)
+{
+    return store->sh->generation == generation && now < until;
+}
+
+
+static void
+ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
+    ngx_wafcert_name_t *name)
+{
+    ngx_wafcert_walk_t   walk;
+    ngx_wafcert_host_t  *host;
+
+    ranking->owner = NULL;
+    ranking->grade = 0;
+    ranking->until = INT64_MAX;
+    ngx_memzero(ranking->winners, sizeof(ranking->winners));
+
+    ngx_wafcert_walk_start_locked(&walk, sh, name);
+
+    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
+        ngx_wafcert_rank_owner_locked(ranking, host);
+    }
+
+    ngx_wafcert_walk_start_locked(&walk, sh, name);
+
+    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
+        ngx_wafcert_rank_winner_locked(ranking, host, walk.wildcard);
+    }
+}
+
+
+static void
+ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_host_t *host)
+{
+    ngx_wafcert_node_t  *n;
+
+    n = host->record;
+
+    if (!ngx_wafcert_in_view(ranking->view, n)) {
+        return;
+    }
+
+    if (ranking->now < n->not_before) {
+        ranking->until = ngx_min(ranking->until, n->not_before);
+        return;
+    }
+
+    if (ranking->now > n->not_after) {
+        return;
+    }
+
+    ranking->until = ngx_min(ranking->until, n->not_after + 1);
+
+    if (ranking->owner == NULL
+        || host->since < ranking->since
+        || (host->since == ranking->since && n->sequence < ranking->sequence))
+    {
+        ranking->owner = n->project;
+        ranking->since = host->since;
+        ranking->sequence = n->sequence;
+    }
+}
+
+
+static void
+ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_host_t *host, ngx_uint_t wildcard)
+{
+    ngx_uint_t           grade;
+    ngx_wafcert_node_t  *n, **winner;
+
+    n = host->record;
+
+    if (!ngx_wafcert_in_view(ranking->view, n)
+        || ranking->now < n->not_before
+        || (ranking->owner && ranking->owner != n->project))
+    {
+        return;
+    }
+
+    grade = ngx_wafcert_grade(n, wildcard, ranking->now);
+
+    if (grade < ranking->grade) {
+        return;
+    }
+
+    if (grade > ranking->grade) {
+        ranking->grade = grade;
+        ngx_memzero(ranking->winners, sizeof(ranking->winners));
+    }
+
+    winner = &ranking->winners[n->type];
+
+    if (*winner == NULL
+        || ngx_wafcert_newer(n->not_before, n->sequence,
+                             (*winner)->not_before, (*winner)->sequence))
+    {
+        *winner = n;
+    }
+}
+
+
+static ngx_uint_t
+ngx_wafcert_in_view(ngx_wafcert_view_t *view, ngx_wafcert_node_t *n)
+{
+    ngx_str_t  project;
+
+    project.data = n->project->name;
+    project.len = n->project->len;
+
+    return n->level >= view->level && ngx_wafcert_view_has(view, &project);
+}
+
+
+ngx_uint_t
+ngx_wafcert_view_has(const ngx_wafcert_view_t *view, const ngx_str_t *project)
+{
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    if (view->projects == NULL) {
+        return 1;
+    }
+
+    for (i = 0; i < view->nprojects; i++) {
+        name = &view->projects[i];
+
+        if (name->len == project->len
+            && ngx_memcmp(name->data, project->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_wafcert_valid(ngx_wafcert_node_t *n, int64_t now)
+{
+    return n->not_before <= now && now <= n->not_after;
+}
+
+
+static ngx_uint_t
+ngx_wafcert_grade(ngx_wafcert_node_t *n, ngx_uint_t wildcard, int64_t now)
+{
+    ngx_uint_t  grade;
+
+    grade = 0;
+
+    if (ngx_wafcert_valid(n, now)) {
+        grade |= NGX_WAFCERT_GRADE_VALID;
+    }
+
+    if (!wildcard) {
+        grade |= NGX_WAFCERT_GRADE_EXACT;
+    }
+
+    if (!(n->warnings & (1u << WAFCERT_WARN_CHAIN_INCOMPLETE))) {
+        grade |= NGX_WAFCERT_GRADE_COMPLETE;
+    }
+
+    return grade;
+}
+
+
+/* of two that are alike in that, the later upload */
+
+static ngx_uint_t
+ngx_wafcert_newer(int64_t not_before, uint64_t sequence,
+    int64_t other_not_before, uint64_t other_sequence)
+{
+    if (not_before != other_not_before) {
+        return not_before > other_not_before;
+    }
+
+    return sequence > other_sequence;
+}
+
+
+ngx_uint_t
+ngx_wafcert_places(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
+    ngx_str_t *project, ngx_wafcert_name_t *name, int64_t now,
+    ngx_wafcert_place_t *places, ngx_uint_t max)
+{
+    ngx_uint_t              n;
+    ngx_rbtree_key_t        key;
+    ngx_wafcert_walk_t      walk;
+    ngx_wafcert_host_t     *host;
+    ngx_wafcert_node_t     *record;
+    ngx_wafcert_place_t    *place;
+    ngx_wafcert_project_t  *p;
+    ngx_wafcert_ranking_t   ranking;
+
+    n = 0;
+    key = ngx_wafcert_index_string_key(project);
+
+    ranking.view = view;
+    ranking.now = now;
+
+    ngx_wafcert_zone_lock(store);
+
+    p = ngx_wafcert_project_locked(store->sh, project, key);
+
+    ngx_wafcert_rank_locked(&ranking, store->sh, name);
+    ngx_wafcert_walk_start_locked(&walk, store->sh, name);
+
+    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
+        record = host->record;
+
+        if (record->project != p) {
+            continue;
+        }
+
+        if (n < max) {
+            place = &places[n];
+
+            place->standing = ngx_wafcert_standing_locked(&ranking, record,
+                                                          walk.wildcard);
+            place->type = record->type;
+            place->not_before = record->not_before;
+            place->sequence = record->sequence;
+            ngx_memcpy(place->id, record->id, NGX_WAFCERT_ID_LEN);
+        }
+
+        n++;
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return n;
+}
+
+
+static ngx_wafcert_standing_e
+ngx_wafcert_standing_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_node_t *n, ngx_uint_t wildcard)
+{
+    ngx_uint_t  grade, missing;
+
+    if (!ngx_wafcert_in_view(ranking->view, n)) {
+        return NGX_WAFCERT_REFUSED;
+    }
+
+    if (ranking->now < n->not_before) {
+        return NGX_WAFCERT_NOT_YET_VALID;
+    }
+
+    if (ranking->owner && ranking->owner != n->project) {
+        return NGX_WAFCERT_TAKEN;
+    }
+
+    /* what the winners have, and this one has not */
+
+    grade = ngx_wafcert_grade(n, wildcard, ranking->now);
+    missing = ranking->grade & ~grade;
+
+    if (missing & NGX_WAFCERT_GRADE_VALID) {
+        return NGX_WAFCERT_EXPIRED;
+    }
+
+    if (missing & NGX_WAFCERT_GRADE_EXACT) {
+        return NGX_WAFCERT_WILDCARD;
+    }
+
+    /* a complete chain does not make up for a wildcard */
+
+    if (grade != ranking->grade) {
+        return NGX_WAFCERT_INCOMPLETE;
+    }
+
+    return (ranking->winners[n->type] == n) ? NGX_WAFCERT_SERVED
+                                            : NGX_WAFCERT_OLDER;
+}
+
+
+void
+ngx_wafcert_places_sort(ngx_wafcert_place_t *places, ngx_uint_t n)
+{
+    ngx_qsort(places, n, sizeof(ngx_wafcert_place_t), ngx_wafcert_places_cmp);
+}
+
+
+static int ngx_libc_cdecl
+ngx_wafcert_places_cmp(const void *one, const void *two)
+{
+    const ngx_wafcert_place_t  *first, *second;
+
+    first = one;
+    second = two;
+
+    if (first->standing != second->standing) {
+        return (first->standing < second->standing) ? -1 : 1;
+    }
+
+    if (first->type != second->type) {
+        return (first->type < second->type) ? -1 : 1;
+    }
+
+    if (ngx_wafcert_newer(first->not_before, first->sequence,
+                          second->not_before, second->sequence))
+    {
+        return -1;
+    }
+
+    return (first->sequence == second->sequence) ? 0 : 1;
+}
+
+
+ngx_int_t
+ngx_wafcert_place_item(ngx_wafcert_store_t *store, ngx_str_t *project,
+    ngx_wafcert_place_t *place, ngx_wafcert_copy_t *copy, u_char *item)
+{
+    ngx_rbtree_key_t       key;
+    ngx_wafcert_node_t    *n;
+    ngx_wafcert_cursor_t   cursor;
+
+    key = ngx_wafcert_index_string_key(project);
+
+    ngx_wafcert_zone_lock(store);
+
+    n = ngx_wafcert_find_locked(store->sh, project, key, place->id);
+
+    if (n) {
+        (void) ngx_wafcert_node_copy_item_locked(copy, item, n, &cursor);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return n ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_wafcert_node_t *
+ngx_wafcert_find_locked(ngx_wafcert_sh_t *sh, ngx_str_t *project,
+    ngx_rbtree_key_t key, u_char *id)
+{
+    ngx_wafcert_project_t  *p;
+
+    p = ngx_wafcert_project_locked(sh, project, key);
+
+    return p ? ngx_wafcert_find_id_locked(sh, p, id) : NULL;
+}
+
+
+ngx_int_t
+ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
+    ngx_str_t *project, u_char *id, int64_t now, ngx_pool_t *pool,
+    ngx_str_t *hosts)
+{
+    size_t                  size, need;
+    ngx_uint_t              i, done, room, revision;
+    ngx_rbtree_key_t        key;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_host_t     *host;
+    ngx_wafcert_ranking_t   ranking;
+
+    size = 0;
+    done = 0;
+    revision = 0;
+    ngx_str_null(hosts);
+
+    ranking.view = view;
+    ranking.now = now;
+
+    key = ngx_wafcert_index_string_key(project);
+
+    for ( ;; ) {
+
+        ngx_wafcert_zone_lock(store);
+
+        n = ngx_wafcert_find_locked(store->sh, project, key, id);
+
+        if (n == NULL) {
+            ngx_wafcert_zone_unlock(store);
+            hosts->len = 0;
+            return NGX_OK;
+        }
+
+        /* another revision is looked at from its start */
+
+        if (n->revision != revision) {
+            revision = n->revision;
+            done = 0;
+            hosts->len = 0;
+        }
+
+        need = n->hosts_len;
+        room = (hosts->data && need <= size);
+        host = NULL;
+
+        if (room) {
+            host = n->hosts;
+
+            for (i = 0; i < done && host; i++) {
+                host = host->next;
+            }
+
+            if (host) {
+                host = ngx_wafcert_won_step_locked(&ranking, store->sh, host,
+                                                   hosts);
+                done += NGX_WAFCERT_STEP;
+            }
+        }
+
+        ngx_wafcert_zone_unlock(store);
+
+        if (!room) {
+            size = need;
+
+            hosts->data = ngx_pnalloc(pool, size);
+            if (hosts->data == NULL) {
+                return NGX_ERROR;
+            }
+
+            hosts->len = 0;
+            done = 0;
+            continue;
+        }
+
+        if (host == NULL) {
+            return NGX_OK;
+        }
+    }
+}
+
+
+/* returns the first that was not looked at */
+
+static ngx_wafcert_host_t *
+ngx_wafcert_won_step_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host, ngx_str_t *hosts)
+{
+    u_char              *p;
+    ngx_uint_t           i;
+    ngx_wafcert_node_t  *n;
+    ngx_wafcert_name_t   name;
+
+    n = host->record;
+
+    for (i = 0; i < NGX_WAFCERT_STEP && host; i++, host = host->next) {
+
+        ngx_wafcert_host_name_locked(host, &name);
+        ngx_wafcert_rank_locked(ranking, sh, &name);
+
+        if (ranking->winners[n->type] != n) {
+            continue;
+        }
+
+        p = ngx_cpymem(hosts->data + hosts->len, name.host.data,
+                       name.host.len);
+        *p = '\0';
+
+        hosts->len += name.host.len + 1;
+    }
+
+    return host;
+}
+
+
+ngx_int_t
+ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
+    ngx_str_t *project, const ngx_str_t *hosts, int64_t now, ngx_str_t *taken)
+{
+    size_t                  i;
+    ngx_str_t               host;
+    ngx_uint_t              other;
+    ngx_wafcert_name_t      name;
+    ngx_wafcert_project_t  *owner;
+    ngx_wafcert_ranking_t   ranking;
+
+    ranking.view = view;
+    ranking.now = now;
+
+    for (i = 0; i < hosts->len; i += host.len + 1) {
+
+        host.data = hosts->data + i;
+        host.len = ngx_strlen(host.data);
+
+        if (ngx_wafcert_name_init(&name, host.data, host.len) != NGX_OK) {
+            continue;
+        }
+
+        ngx_wafcert_zone_lock(store);
+
+        ngx_wafcert_rank_locked(&ranking, store->sh, &name);
+
+        owner = ranking.owner;
+
+        other = owner
+                && (owner->len != project->len
+                    || ngx_memcmp(owner->name, project->data, project->len)
+                       != 0);
+
+        ngx_wafcert_zone_unlock(store);
+
+        if (other) {
+            *taken = host;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}

@@ -1,0 +1,126 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_WAFCERT_CHOICE_H_INCLUDED_
+#define _NGX_WAFCERT_CHOICE_H_INCLUDED_
+
+
+/*
+ * Which certificate is a host's?  The one of its project that is valid now,
+ * has the host's own name rather than a wildcard, a complete chain, and the
+ * latest not_before, in this order; the first project that has a valid one
+ * keeps the host.  Of certificates that are alike in all but the last, one of
+ * each type of key is served.  What has expired is served where there is
+ * nothing valid; what is not valid yet is not.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_wafcert_store.h"
+
+
+#define NGX_WAFCERT_HOST_MAX  255
+
+
+/* A host that is asked for. */
+
+typedef struct {
+    ngx_str_t                host;
+    ngx_str_t                wildcard;      /* that covers it; empty: none */
+    ngx_rbtree_key_t         key;
+    ngx_rbtree_key_t         wildcard_key;
+    u_char                   buf[2 * NGX_WAFCERT_HOST_MAX + 1];
+} ngx_wafcert_name_t;
+
+
+/* What part of the certificates can be served. */
+
+typedef struct {
+    ngx_str_t               *projects;      /* NULL: of all */
+    ngx_uint_t               nprojects;
+    ngx_uint_t               level;         /* OpenSSL's security level */
+} ngx_wafcert_view_t;
+
+
+typedef struct {
+    ngx_uint_t               n;
+    ngx_wafcert_entry_t      entries[WAFCERT_TYPES];
+    ngx_atomic_uint_t        generation;    /* it holds as long as this, */
+    int64_t                  until;         /* and before this time, in ms */
+} ngx_wafcert_choice_t;
+
+
+/* Why a certificate stands where it stands, in the order of a list. */
+
+typedef enum {
+    NGX_WAFCERT_SERVED = 0,
+    NGX_WAFCERT_OLDER,                      /* one has a later not_before */
+    NGX_WAFCERT_INCOMPLETE,                 /* one has a complete chain */
+    NGX_WAFCERT_WILDCARD,                   /* one has the host's own name */
+    NGX_WAFCERT_EXPIRED,                    /* one is valid */
+    NGX_WAFCERT_TAKEN,                      /* another project had it first */
+    NGX_WAFCERT_NOT_YET_VALID,
+    NGX_WAFCERT_REFUSED                     /* by the security level */
+} ngx_wafcert_standing_e;
+
+
+typedef struct {
+    ngx_wafcert_standing_e   standing;
+    wafcert_type_e           type;
+    int64_t                  not_before;
+    uint64_t                 sequence;
+    u_char                   id[NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_place_t;
+
+
+ngx_uint_t ngx_wafcert_view_has(const ngx_wafcert_view_t *view,
+    const ngx_str_t *project);
+
+/* In lower case, and without its last dot.  NGX_DECLINED: it is no name. */
+ngx_int_t ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
+    size_t len);
+
+/* "now" is in ms since 1970 UTC, here as below. */
+void ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
+    ngx_wafcert_name_t *name, int64_t now, ngx_wafcert_choice_t *choice);
+
+/* Whether a choice still holds; takes no lock. */
+ngx_uint_t ngx_wafcert_choice_holds(ngx_wafcert_store_t *store,
+    ngx_atomic_uint_t generation, int64_t until, int64_t now);
+
+/*
+ * The project's certificates for a host in the order of their places: no more
+ * than "max" are written, and the number of all of them is returned.
+ */
+ngx_uint_t ngx_wafcert_places(ngx_wafcert_store_t *store,
+    ngx_wafcert_view_t *view, ngx_str_t *project, ngx_wafcert_name_t *name,
+    int64_t now, ngx_wafcert_place_t *places, ngx_uint_t max);
+void ngx_wafcert_places_sort(ngx_wafcert_place_t *places, ngx_uint_t n);
+
+/* As ngx_wafcert_store_next() copies; NGX_DECLINED: it is gone. */
+ngx_int_t ngx_wafcert_place_item(ngx_wafcert_store_t *store,
+    ngx_str_t *project, ngx_wafcert_place_t *place, ngx_wafcert_copy_t *copy,
+    u_char *item);
+
+/*
+ * The names that a certificate wins now, each with a NUL byte after it, in the
+ * pool.  NGX_OK, also where it is gone; NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_wafcert_won(ngx_wafcert_store_t *store,
+    ngx_wafcert_view_t *view, ngx_str_t *project, u_char *id, int64_t now,
+    ngx_pool_t *pool, ngx_str_t *hosts);
+
+/*
+ * The first name in "hosts", as in wafcert_facts_t, that another project has
+ * a valid certificate for.  NGX_DECLINED: there is none.
+ */
+ngx_int_t ngx_wafcert_taken(ngx_wafcert_store_t *store,
+    ngx_wafcert_view_t *view, ngx_str_t *project, const ngx_str_t *hosts,
+    int64_t now, ngx_str_t *taken);
+
+
+#endif /* _NGX_WAFCERT_CHOICE_H_INCLUDED_ */

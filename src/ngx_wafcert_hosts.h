@@ -1,0 +1,97 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _NGX_WAFCERT_HOSTS_H_INCLUDED_
+#define _NGX_WAFCERT_HOSTS_H_INCLUDED_
+
+
+/*
+ * The index of host names: private to the store.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_wafcert_choice.h"
+#include "ngx_wafcert_record.h"
+#include "ngx_wafcert_zone.h"
+
+
+/*
+ * A name of a record, from the "color" of its ngx_rbtree_node_t on.  The text
+ * is the record's own.  "since" tells, in ms, when the project came to have a
+ * valid certificate for the name: one that follows on another takes it over,
+ * so that all of a project that are valid at one time have the same.
+ */
+
+struct ngx_wafcert_host_s {
+    u_char                   color;
+    u_char                   dummy;
+    uint16_t                 len;
+    uint32_t                 offset;        /* in the record's hosts */
+    int64_t                  since;
+    ngx_wafcert_node_t      *record;
+    ngx_wafcert_host_t      *next;          /* of the same record */
+};
+
+
+/* Goes through the index's entries for a host: its own, then a wildcard's. */
+
+typedef struct {
+    ngx_wafcert_sh_t        *sh;
+    ngx_wafcert_name_t      *name;
+    ngx_rbtree_node_t       *node;
+    ngx_uint_t               wildcard;      /* the entry is one */
+} ngx_wafcert_walk_t;
+
+
+/* Of names that each end with a NUL byte. */
+ngx_uint_t ngx_wafcert_hosts_count(const ngx_str_t *hosts);
+
+/*
+ * Takes the memory for all names.  "since" is as it was stored, or NULL.
+ * NGX_ERROR: there is no room.
+ */
+ngx_int_t ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_node_t *n, const ngx_str_t *hosts, const int64_t *since);
+void ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_node_t *n);
+
+/*
+ * Finds out since when the names are its project's, when it is reserved: what
+ * is made durable, and what the zone has, are to be the same.
+ */
+void ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n, ngx_wafcert_node_t *old);
+
+/* Once published, what follows on it takes its names over. */
+void ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+
+/* One for each of "hosts", which are the record's; 0: it has no such name. */
+void ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n,
+    const ngx_str_t *hosts, int64_t *since);
+
+/* The same from a record that "n" is a copy of. */
+void ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n,
+    ngx_wafcert_node_t *from);
+
+void ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+void ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+
+/* NULL: there is no more. */
+void ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk,
+    ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
+ngx_wafcert_host_t *ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk);
+
+/* The name of an entry. */
+void ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
+    ngx_wafcert_name_t *name);
+
+
+#endif /* _NGX_WAFCERT_HOSTS_H_INCLUDED_ */
