@@ -89,8 +89,9 @@ is($server->request(POST => '', upload('full-00000', 'rsa'))->verdict,
 is($server->request(POST => '?dry_run=true', upload($name))->verdict,
    '403 zone_full', 'dry_run tells the same');
 
+# longer than any for which there was no room
 my $modified = $server->request(PUT => "/$ids[1]",
-                                upload('full-00001', 'rsa'));
+                                upload('full-00001-' . 'x' x 40, 'rsa'));
 my $shown = $server->request(GET => "/$ids[1]")->json;
 
 is($modified->verdict, '403 zone_full', 'a modify needs room for both');
