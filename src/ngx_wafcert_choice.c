@@ -544,10 +544,10 @@ ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
         host = NULL;
 
         if (room) {
-            host = n->hosts;
+            host = ngx_wafcert_host_first(n);
 
             for (i = 0; i < done && host; i++) {
-                host = host->next;
+                host = ngx_wafcert_host_next(host);
             }
 
             if (host) {
@@ -592,7 +592,10 @@ ngx_wafcert_won_step_locked(ngx_wafcert_ranking_t *ranking,
 
     n = host->record;
 
-    for (i = 0; i < NGX_WAFCERT_STEP && host; i++, host = host->next) {
+    for (i = 0;
+         i < NGX_WAFCERT_STEP && host;
+         i++, host = ngx_wafcert_host_next(host))
+    {
 
         ngx_wafcert_host_name_locked(host, &name);
         ngx_wafcert_rank_locked(ranking, sh, &name);

@@ -7,17 +7,14 @@
 #include "ngx_wafcert_hosts.h"
 
 
-#define ngx_wafcert_host(n)                                                   \
-    ((ngx_wafcert_host_t *) &(n)->color)
-
-#define ngx_wafcert_host_node(host)                                           \
-    ((ngx_rbtree_node_t *)                                                    \
-     ((u_char *) (host) - offsetof(ngx_rbtree_node_t, color)))
-
-#define NGX_WAFCERT_HOST_SIZE                                                 \
-    (offsetof(ngx_rbtree_node_t, color) + sizeof(ngx_wafcert_host_t))
+/* bytes of the zone for each list */
+#define NGX_WAFCERT_HOSTS_SHARE  2048
 
 
+static ngx_wafcert_host_t **ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh,
+    ngx_rbtree_key_t key);
+static ngx_wafcert_host_t **ngx_wafcert_host_list_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_host_t *host);
 static ngx_uint_t ngx_wafcert_hosts_indexed(ngx_str_t *host);
 static void ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host, ngx_wafcert_node_t *old, int64_t now);
@@ -25,6 +22,69 @@ static void ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host);
 static ngx_uint_t ngx_wafcert_host_is(ngx_wafcert_host_t *host,
     ngx_str_t *name);
+
+
+ngx_wafcert_hosts_t *
+ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool, size_t size)
+{
+    ngx_uint_t            n;
+    ngx_wafcert_hosts_t  *hosts;
+
+    for (n = 1; n < size / NGX_WAFCERT_HOSTS_SHARE; n *= 2) { /* void */ }
+
+    hosts = ngx_slab_calloc_locked(shpool,
+                                   offsetof(ngx_wafcert_hosts_t, lists)
+                                   + n * sizeof(ngx_wafcert_host_t *));
+    if (hosts) {
+        hosts->mask = n - 1;
+    }
+
+    return hosts;
+}
+
+
+static ngx_wafcert_host_t **
+ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh, ngx_rbtree_key_t key)
+{
+    return &sh->hosts->lists[key & sh->hosts->mask];
+}
+
+
+static ngx_wafcert_host_t **
+ngx_wafcert_host_list_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
+{
+    ngx_wafcert_name_t  name;
+
+    ngx_wafcert_host_name_locked(host, &name);
+
+    return ngx_wafcert_hosts_list(sh, name.key);
+}
+
+
+ngx_wafcert_host_t *
+ngx_wafcert_host_first(ngx_wafcert_node_t *n)
+{
+    if (n->hosts == NULL || n->hosts->len) {
+        return n->hosts;
+    }
+
+    return ngx_wafcert_host_next(n->hosts);
+}
+
+
+ngx_wafcert_host_t *
+ngx_wafcert_host_next(ngx_wafcert_host_t *host)
+{
+    while (!host->last) {
+        host++;
+
+        if (host->len) {
+            return host;
+        }
+    }
+
+    return NULL;
+}
 
 
 ngx_uint_t
@@ -44,45 +104,40 @@ ngx_wafcert_hosts_count(const ngx_str_t *hosts)
 
 
 ngx_int_t
-ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n,
-    const ngx_str_t *hosts, const int64_t *since)
+ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since)
 {
-    size_t                i;
-    int64_t               stored;
-    ngx_str_t             name;
-    ngx_rbtree_node_t    *node;
-    ngx_wafcert_host_t   *host, **next;
+    size_t               i;
+    ngx_str_t            name;
+    ngx_uint_t           n;
+    ngx_wafcert_host_t  *host;
 
-    next = &n->hosts;
+    n = ngx_wafcert_hosts_count(hosts);
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    host = ngx_slab_alloc_locked(shpool, n * sizeof(ngx_wafcert_host_t));
+    if (host == NULL) {
+        return NGX_ERROR;
+    }
+
+    record->hosts = host;
 
     for (i = 0; i < hosts->len; i += name.len + 1) {
 
         name.data = hosts->data + i;
         name.len = ngx_strlen(name.data);
 
-        stored = since ? *since++ : 0;
-
-        if (!ngx_wafcert_hosts_indexed(&name)) {
-            continue;
-        }
-
-        node = ngx_slab_alloc_locked(shpool, NGX_WAFCERT_HOST_SIZE);
-        if (node == NULL) {
-            return NGX_ERROR;
-        }
-
-        node->key = ngx_wafcert_index_string_key(&name);
-
-        host = ngx_wafcert_host(node);
-
-        host->len = name.len;
-        host->offset = i;
-        host->since = stored;
-        host->record = n;
         host->next = NULL;
+        host->record = record;
+        host->since = since ? *since++ : 0;
+        host->offset = i;
+        host->len = ngx_wafcert_hosts_indexed(&name) ? name.len : 0;
+        host->last = (i + name.len + 1 == hosts->len);
 
-        *next = host;
-        next = &host->next;
+        host++;
     }
 
     return NGX_OK;
@@ -114,11 +169,8 @@ ngx_wafcert_hosts_indexed(ngx_str_t *host)
 void
 ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n)
 {
-    ngx_wafcert_host_t  *host, *next;
-
-    for (host = n->hosts; host; host = next) {
-        next = host->next;
-        ngx_slab_free_locked(shpool, ngx_wafcert_host_node(host));
+    if (n->hosts) {
+        ngx_slab_free_locked(shpool, n->hosts);
     }
 }
 
@@ -140,7 +192,10 @@ ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n,
         now = (int64_t) tp->sec * 1000 + tp->msec;
     }
 
-    for (host = n->hosts; host; host = host->next) {
+    for (host = ngx_wafcert_host_first(n);
+         host;
+         host = ngx_wafcert_host_next(host))
+    {
         ngx_wafcert_host_date_locked(sh, host, old, now);
     }
 }
@@ -201,7 +256,10 @@ ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
     ngx_wafcert_host_t  *host;
 
-    for (host = n->hosts; host; host = host->next) {
+    for (host = ngx_wafcert_host_first(n);
+         host;
+         host = ngx_wafcert_host_next(host))
+    {
         if (host->since <= n->not_after) {
             ngx_wafcert_host_extend_locked(sh, host);
         }
@@ -243,38 +301,37 @@ ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
 
 
 void
-ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, const ngx_str_t *hosts,
-    int64_t *since)
+ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, int64_t *since)
 {
-    size_t               i;
     ngx_wafcert_host_t  *host;
 
     host = n->hosts;
 
-    for (i = 0; i < hosts->len; i += ngx_strlen(hosts->data + i) + 1) {
-
-        *since = 0;
-
-        if (host && host->offset == i) {
-            *since = host->since;
-            host = host->next;
-        }
-
-        since++;
+    if (host == NULL) {
+        return;
     }
+
+    do {
+        *since++ = host->since;
+    } while (!host++->last);
 }
 
 
 void
 ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n, ngx_wafcert_node_t *from)
 {
-    ngx_wafcert_host_t  *host, *h;
+    ngx_uint_t  i;
 
-    h = from->hosts;
+    if (n->hosts == NULL || from->hosts == NULL) {
+        return;
+    }
 
-    for (host = n->hosts; host && h; host = host->next) {
-        host->since = h->since;
-        h = h->next;
+    for (i = 0; ; i++) {
+        n->hosts[i].since = from->hosts[i].since;
+
+        if (n->hosts[i].last || from->hosts[i].last) {
+            return;
+        }
     }
 }
 
@@ -282,10 +339,16 @@ ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n, ngx_wafcert_node_t *from)
 void
 ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
-    ngx_wafcert_host_t  *host;
+    ngx_wafcert_host_t  *host, **list;
 
-    for (host = n->hosts; host; host = host->next) {
-        ngx_rbtree_insert(&sh->hosts, ngx_wafcert_host_node(host));
+    for (host = ngx_wafcert_host_first(n);
+         host;
+         host = ngx_wafcert_host_next(host))
+    {
+        list = ngx_wafcert_host_list_locked(sh, host);
+
+        host->next = *list;
+        *list = host;
     }
 }
 
@@ -293,10 +356,19 @@ ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 void
 ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
-    ngx_wafcert_host_t  *host;
+    ngx_wafcert_host_t  *host, **list;
 
-    for (host = n->hosts; host; host = host->next) {
-        ngx_rbtree_delete(&sh->hosts, ngx_wafcert_host_node(host));
+    for (host = ngx_wafcert_host_first(n);
+         host;
+         host = ngx_wafcert_host_next(host))
+    {
+        list = ngx_wafcert_host_list_locked(sh, host);
+
+        while (*list != host) {
+            list = &(*list)->next;
+        }
+
+        *list = host->next;
     }
 }
 
@@ -308,7 +380,7 @@ ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk, ngx_wafcert_sh_t *sh,
     walk->sh = sh;
     walk->name = name;
     walk->wildcard = 0;
-    walk->node = ngx_wafcert_index_first_locked(&sh->hosts, name->key);
+    walk->host = *ngx_wafcert_hosts_list(sh, name->key);
 }
 
 
@@ -316,34 +388,32 @@ ngx_wafcert_host_t *
 ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk)
 {
     ngx_str_t           *text;
-    ngx_rbtree_t        *tree;
-    ngx_rbtree_node_t   *node;
+    ngx_wafcert_host_t  *host;
     ngx_wafcert_name_t  *name;
 
     name = walk->name;
-    tree = &walk->sh->hosts;
 
     for ( ;; ) {
-        node = walk->node;
+        host = walk->host;
 
-        if (node == NULL) {
+        if (host == NULL) {
 
             if (walk->wildcard || name->wildcard.len == 0) {
                 return NULL;
             }
 
             walk->wildcard = 1;
-            walk->node = ngx_wafcert_index_first_locked(tree,
-                                                        name->wildcard_key);
+            walk->host = *ngx_wafcert_hosts_list(walk->sh,
+                                                 name->wildcard_key);
             continue;
         }
 
-        walk->node = ngx_wafcert_index_next_locked(tree, node);
+        walk->host = host->next;
 
         text = walk->wildcard ? &name->wildcard : &name->host;
 
-        if (ngx_wafcert_host_is(ngx_wafcert_host(node), text)) {
-            return ngx_wafcert_host(node);
+        if (ngx_wafcert_host_is(host, text)) {
+            return host;
         }
     }
 }

@@ -21,20 +21,28 @@
 
 
 /*
- * A name of a record, from the "color" of its ngx_rbtree_node_t on.  The text
- * is the record's own.  "since" tells, in ms, when the project came to have a
- * valid certificate for the name: one that follows on another takes it over,
- * so that all of a project that are valid at one time have the same.
+ * A name of a record, which has an array of them.  The text is the record's
+ * own.  "since" tells, in ms, when the project came to have a valid certificate
+ * for the name: one that follows on another takes it over, so that all of a
+ * project that are valid at one time have the same.
+ *
+ * There may be more names than records, so the index is a table of lists: a
+ * node of a tree would take twice the room.
  */
 
 struct ngx_wafcert_host_s {
-    u_char                   color;
-    u_char                   dummy;
-    uint16_t                 len;
-    uint32_t                 offset;        /* in the record's hosts */
-    int64_t                  since;
+    ngx_wafcert_host_t      *next;          /* in the index */
     ngx_wafcert_node_t      *record;
-    ngx_wafcert_host_t      *next;          /* of the same record */
+    int64_t                  since;
+    uint32_t                 offset;        /* in the record's hosts */
+    uint16_t                 len;           /* 0: no host has such a name */
+    uint16_t                 last;          /* of the record */
+};
+
+
+struct ngx_wafcert_hosts_s {
+    ngx_uint_t               mask;
+    ngx_wafcert_host_t      *lists[1];
 };
 
 
@@ -43,10 +51,18 @@ struct ngx_wafcert_host_s {
 typedef struct {
     ngx_wafcert_sh_t        *sh;
     ngx_wafcert_name_t      *name;
-    ngx_rbtree_node_t       *node;
+    ngx_wafcert_host_t      *host;          /* to be looked at */
     ngx_uint_t               wildcard;      /* the entry is one */
 } ngx_wafcert_walk_t;
 
+
+/* Makes an empty index for a zone of "size" bytes; NULL: no memory. */
+ngx_wafcert_hosts_t *ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool,
+    size_t size);
+
+/* A record's names that a host may have; NULL: there is no more. */
+ngx_wafcert_host_t *ngx_wafcert_host_first(ngx_wafcert_node_t *n);
+ngx_wafcert_host_t *ngx_wafcert_host_next(ngx_wafcert_host_t *host);
 
 /* Of names that each end with a NUL byte. */
 ngx_uint_t ngx_wafcert_hosts_count(const ngx_str_t *hosts);
@@ -56,7 +72,7 @@ ngx_uint_t ngx_wafcert_hosts_count(const ngx_str_t *hosts);
  * NGX_ERROR: there is no room.
  */
 ngx_int_t ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
-    ngx_wafcert_node_t *n, const ngx_str_t *hosts, const int64_t *since);
+    ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since);
 void ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool,
     ngx_wafcert_node_t *n);
 
@@ -71,9 +87,8 @@ void ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh,
 void ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
 
-/* One for each of "hosts", which are the record's; 0: it has no such name. */
-void ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n,
-    const ngx_str_t *hosts, int64_t *since);
+/* One for each of the record's names. */
+void ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, int64_t *since);
 
 /* The same from a record that "n" is a copy of. */
 void ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n,

@@ -21,6 +21,7 @@
 
 typedef struct ngx_wafcert_project_s  ngx_wafcert_project_t;
 typedef struct ngx_wafcert_host_s     ngx_wafcert_host_t;
+typedef struct ngx_wafcert_hosts_s    ngx_wafcert_hosts_t;
 
 
 /* an issuer certificate, which many records share */

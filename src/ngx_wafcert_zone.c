@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_zone.h"
+#include "ngx_wafcert_hosts.h"
 #include "ngx_wafcert_sync.h"
 #include "ngx_wafcert_repair.h"
 #include <sys/mman.h>
@@ -304,7 +305,9 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
     ngx_sprintf(shpool->log_ctx, " in wafcert zone \"%V\"%Z", name);
 
     sh->tokens = ngx_wafcert_tokens_make_locked(shpool, store->size);
-    if (sh->tokens == NULL) {
+    sh->hosts = ngx_wafcert_hosts_make_locked(shpool, store->size);
+
+    if (sh->tokens == NULL || sh->hosts == NULL) {
         return NGX_ERROR;
     }
 
@@ -325,7 +328,6 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
                     ngx_rbtree_insert_value);
     ngx_rbtree_init(&sh->projects, &sh->projects_sentinel,
                     ngx_rbtree_insert_value);
-    ngx_rbtree_init(&sh->hosts, &sh->hosts_sentinel, ngx_rbtree_insert_value);
 
     ngx_queue_init(&sh->queue);
     ngx_memzero(sh->slots, sizeof(sh->slots));

@@ -97,8 +97,7 @@ typedef struct {
     ngx_rbtree_t             projects;
     ngx_rbtree_node_t        projects_sentinel;
     ngx_queue_t              queue;         /* of projects */
-    ngx_rbtree_t             hosts;
-    ngx_rbtree_node_t        hosts_sentinel;
+    ngx_wafcert_hosts_t     *hosts;
 
     ngx_wafcert_tokens_t    *tokens;
 

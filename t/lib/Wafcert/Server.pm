@@ -431,8 +431,14 @@ sub kill_all {
 
     my $pid = delete $self->{master} or return;
 
-    # no new worker, while the old ones are counted
+    # no new worker, not even one that is being forked, while the old ones are
+    # counted
     kill STOP => $pid;
+    $self->wait_for('the master stops', sub {
+        open my $stat, '<', "/proc/$pid/stat" or return 1;
+        return <$stat> =~ /\) [TZ] /;
+    });
+
     my @pids = ($pid, $self->workers($pid));
 
     kill KILL => @pids;
