@@ -264,11 +264,15 @@ ngx_uint_t ngx_http_wafcert_record_wants(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
 /*
- * The answer has passed; "text" is NULL where it could not be read, "fault"
- * tells why, as a sentence about it.  May hold the request, not its answer.
+ * The answer is here, and yet to be passed on; "text" is NULL where it could
+ * not be read, "fault" tells why, as a sentence about it.
  */
-void ngx_http_wafcert_record(ngx_http_request_t *r,
+void ngx_http_wafcert_heard(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text, const char *fault);
+
+/* It has passed.  May hold the request, not its answer. */
+void ngx_http_wafcert_record(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 
 /*

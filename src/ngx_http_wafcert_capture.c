@@ -59,6 +59,7 @@ static ngx_int_t
 ngx_http_wafcert_capture_header_filter(ngx_http_request_t *r)
 {
     ngx_int_t                rc;
+    ngx_uint_t               last;
     ngx_http_wafcert_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
@@ -81,15 +82,20 @@ ngx_http_wafcert_capture_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    rc = ngx_http_next_header_filter(r);
-
     /* 204 has no body, and of a delete the status says all */
 
-    if (r->header_only
-        || (ctx->call == NGX_HTTP_WAFCERT_DELETE
-            && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE))
-    {
+    last = (r->headers_out.status == NGX_HTTP_NO_CONTENT
+            || (ctx->call == NGX_HTTP_WAFCERT_DELETE
+                && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE));
+
+    if (last) {
         ngx_http_wafcert_capture_end(r, ctx);
+    }
+
+    rc = ngx_http_next_header_filter(r);
+
+    if (last) {
+        ngx_http_wafcert_record(r, ctx);
     }
 
     return rc;
@@ -161,7 +167,10 @@ ngx_http_wafcert_capture_start(ngx_http_request_t *r,
 }
 
 
-/* the client comes first */
+/*
+ * What is recorded has its turn before the client is told, who may change the
+ * same certificate over another connection then.  All else comes after that.
+ */
 
 static ngx_int_t
 ngx_http_wafcert_capture_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
@@ -184,6 +193,10 @@ ngx_http_wafcert_capture_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         last |= cl->buf->last_buf;
     }
 
+    if (last) {
+        ngx_http_wafcert_capture_end(r, ctx);
+    }
+
     rc = ngx_http_next_body_filter(r, in);
 
     /* once the client has gone, nothing more will come */
@@ -194,10 +207,12 @@ ngx_http_wafcert_capture_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (ctx->capture->length > (off_t) ctx->capture->text.len) {
             ctx->capture->fault = "was not awaited by the client";
         }
+
+        ngx_http_wafcert_capture_end(r, ctx);
     }
 
     if (last) {
-        ngx_http_wafcert_capture_end(r, ctx);
+        ngx_http_wafcert_record(r, ctx);
     }
 
     return rc;
@@ -258,20 +273,20 @@ ngx_http_wafcert_capture_end(ngx_http_request_t *r,
     ctx->capture = NULL;
 
     if (capture->fault || !capture->gzip) {
-        ngx_http_wafcert_record(r, ctx,
-                                capture->fault ? NULL : &capture->text,
-                                capture->fault);
+        ngx_http_wafcert_heard(r, ctx,
+                               capture->fault ? NULL : &capture->text,
+                               capture->fault);
         return;
     }
 
     if (wafcert_gunzip(&text, &capture->text, NGX_HTTP_WAFCERT_ANSWER_MAX)
         != NGX_OK)
     {
-        ngx_http_wafcert_record(r, ctx, NULL, "cannot be uncompressed");
+        ngx_http_wafcert_heard(r, ctx, NULL, "cannot be uncompressed");
         return;
     }
 
-    ngx_http_wafcert_record(r, ctx, &text, NULL);
+    ngx_http_wafcert_heard(r, ctx, &text, NULL);
 
     wafcert_gunzip_free(&text);
 }

@@ -30,6 +30,7 @@ struct ngx_http_wafcert_record_s {
     ngx_array_t              gone;        /* ids, to be dropped */
     u_char                   id[NGX_WAFCERT_ID_LEN];
     wafcert_verdict_t        verdict;     /* of the first failure */
+    ngx_int_t                rc;          /* what was heard */
 
     unsigned                 list:1;      /* a whole list was asked for */
     unsigned                 compare:1;   /* what to do: with "listing" */
@@ -221,7 +222,7 @@ ngx_http_wafcert_record_wants(ngx_http_request_t *r,
 
 
 void
-ngx_http_wafcert_record(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+ngx_http_wafcert_heard(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     ngx_str_t *text, const char *fault)
 {
     ngx_int_t                     rc;
@@ -238,8 +239,6 @@ ngx_http_wafcert_record(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
                              || ctx->call == NGX_HTTP_WAFCERT_MODIFY);
 
     ngx_memcpy(rec->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
-
-    ngx_http_wafcert_start(r, ctx, ngx_http_wafcert_record_event);
 
     if (accepted && ctx->call == NGX_HTTP_WAFCERT_DELETE) {
         rc = ngx_http_wafcert_record_gone(rec, rec->id);
@@ -262,7 +261,16 @@ ngx_http_wafcert_record(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
         rc = NGX_AGAIN;
     }
 
-    ngx_http_wafcert_record_go_on(r, ctx, rc);
+    rec->rc = rc;
+}
+
+
+void
+ngx_http_wafcert_record(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_start(r, ctx, ngx_http_wafcert_record_event);
+
+    ngx_http_wafcert_record_go_on(r, ctx, ctx->record->rc);
 }
 
 

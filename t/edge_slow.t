@@ -166,6 +166,12 @@ for my $last ([ PUT => '{"name": "last"}', 'gone last' ],
 
         is(call(DELETE => "/$made")->{status}, 200, 'it is deleted');
         knows('gone', 'there, too');
+
+    } else {
+        $server->wait_for('the last change is recorded', sub {
+            return access(qr/^DELETE 200 /) == 2;
+        });
+        knows($names, 'and stays so');
     }
 }
 
