@@ -536,7 +536,7 @@ for my $how (sort keys %behaviour) {
                                           $text, "X-Waf: $how");
 
             # it shall be seen before the next request that it is closed
-            sleep 0.03 if $how eq 'closeafter';
+            sleep 0.2 if $how eq 'closeafter';
 
             delete @{$answer->{headers}}{qw(date content-length
                                             transfer-encoding)} if $answer;
@@ -577,6 +577,10 @@ for my $how (qw(default slow nolength chunked gzip big biggzip bigchunked
 {
     my $answer = $server->request(POST => path('record'), upload("n-$how"),
                                   "X-Waf: $how");
+
+    # nginx is to see that this connection is no more
+    sleep 0.2 if $how eq 'closeafter';
+
     my $line = news('access');
     my $errors = news('error');
     my %known = known();
@@ -651,7 +655,7 @@ for my $i (1 .. 5) {
        200, 'a connection that was closed is replaced');
 
     # nginx sends no POST again over a connection that it had used before
-    sleep 0.05;
+    sleep 0.2;
 }
 
 is(scalar(keys %{{ known() }}), 5, 'and all are kept');
