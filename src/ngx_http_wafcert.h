@@ -326,6 +326,9 @@ ngx_int_t ngx_http_wafcert_read_body(ngx_http_request_t *r,
 ngx_buf_t *ngx_http_wafcert_buf(ngx_http_request_t *r, size_t size,
     ngx_uint_t key);
 
+/* Cleanses it, and frees it if it is large. */
+void ngx_http_wafcert_buf_free(ngx_http_request_t *r, ngx_buf_t *b);
+
 /* Answers 200 with "b", and an ETag unless "revision" is 0. */
 ngx_int_t ngx_http_wafcert_answer(ngx_http_request_t *r, ngx_buf_t *b,
     ngx_uint_t revision);

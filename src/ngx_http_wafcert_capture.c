@@ -20,7 +20,8 @@
 
 struct ngx_http_wafcert_capture_s {
     ngx_str_t                text;        /* as far as it has come */
-    size_t                   size;        /* allocated */
+    ngx_buf_t               *buf;         /* what it is in */
+    size_t                   size;        /* of that */
     off_t                    length;      /* of the whole; -1: not known */
     const char              *fault;       /* why it cannot be read */
     unsigned                 gzip:1;
@@ -36,6 +37,8 @@ static ngx_int_t ngx_http_wafcert_capture_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static void ngx_http_wafcert_capture_copy(ngx_http_request_t *r,
     ngx_http_wafcert_capture_t *capture, ngx_buf_t *buf);
+static void ngx_http_wafcert_capture_free(ngx_http_request_t *r,
+    ngx_http_wafcert_capture_t *capture);
 static void ngx_http_wafcert_capture_end(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
@@ -236,6 +239,7 @@ ngx_http_wafcert_capture_copy(ngx_http_request_t *r,
         || len > NGX_HTTP_WAFCERT_ANSWER_MAX - capture->text.len)
     {
         capture->fault = "is too long";
+        ngx_http_wafcert_capture_free(r, capture);
         return;
     }
 
@@ -253,12 +257,28 @@ ngx_http_wafcert_capture_copy(ngx_http_request_t *r,
             ngx_memcpy(b->start, capture->text.data, capture->text.len);
         }
 
-        capture->text.data = b->start;
+        ngx_http_wafcert_capture_free(r, capture);
+
+        capture->buf = b;
         capture->size = size;
+        capture->text.data = b->start;
     }
 
     ngx_memcpy(capture->text.data + capture->text.len, buf->pos, len);
     capture->text.len += len;
+}
+
+
+/* a long list is not to be kept until a slow client has it */
+
+static void
+ngx_http_wafcert_capture_free(ngx_http_request_t *r,
+    ngx_http_wafcert_capture_t *capture)
+{
+    if (capture->buf) {
+        ngx_http_wafcert_buf_free(r, capture->buf);
+        capture->buf = NULL;
+    }
 }
 
 
@@ -276,17 +296,18 @@ ngx_http_wafcert_capture_end(ngx_http_request_t *r,
         ngx_http_wafcert_heard(r, ctx,
                                capture->fault ? NULL : &capture->text,
                                capture->fault);
-        return;
-    }
 
-    if (wafcert_gunzip(&text, &capture->text, NGX_HTTP_WAFCERT_ANSWER_MAX)
-        != NGX_OK)
+    } else if (wafcert_gunzip(&text, &capture->text,
+                              NGX_HTTP_WAFCERT_ANSWER_MAX)
+               == NGX_OK)
     {
+        ngx_http_wafcert_heard(r, ctx, &text, NULL);
+
+        wafcert_gunzip_free(&text);
+
+    } else {
         ngx_http_wafcert_heard(r, ctx, NULL, "cannot be uncompressed");
-        return;
     }
 
-    ngx_http_wafcert_heard(r, ctx, &text, NULL);
-
-    wafcert_gunzip_free(&text);
+    ngx_http_wafcert_capture_free(r, capture);
 }

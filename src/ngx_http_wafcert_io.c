@@ -230,6 +230,18 @@ ngx_http_wafcert_wipe(void *data)
 }
 
 
+void
+ngx_http_wafcert_buf_free(ngx_http_request_t *r, ngx_buf_t *b)
+{
+    ngx_http_wafcert_wipe(b);
+
+    (void) ngx_pfree(r->pool, b->start);
+
+    b->start = NULL;
+    b->end = NULL;
+}
+
+
 ngx_int_t
 ngx_http_wafcert_answer(ngx_http_request_t *r, ngx_buf_t *b,
     ngx_uint_t revision)
