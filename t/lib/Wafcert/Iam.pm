@@ -33,7 +33,7 @@ sub new {
     File::Path::make_path($dir);
 
     my $self = bless {
-        log => "$dir/iam-$$.log", owner => $$, seen => 0,
+        log => "$dir/asked-$$.log", owner => $$, seen => 0,
         socket => IO::Socket::INET->new(LocalAddr => '127.0.0.1',
                                         Listen => 1024, ReuseAddr => 1)
                   // die "listen: $!\n"
