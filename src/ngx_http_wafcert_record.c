@@ -5,7 +5,6 @@
 
 
 #include "ngx_http_wafcert.h"
-#include "ngx_wafcert_sync.h"
 #include "wafcert_json_answer.h"
 
 
@@ -669,11 +668,6 @@ ngx_http_wafcert_record_done(ngx_http_request_t *r,
     ngx_http_wafcert_record_t  *rec;
 
     rec = ctx->record;
-
-    if (rc == NGX_AGAIN) {
-        ngx_wafcert_sync(ctx->commit.store, r->connection->log);
-        return NGX_BUSY;
-    }
 
     if (rc != NGX_OK) {
         return rc;

@@ -256,11 +256,6 @@ static ngx_int_t
 ngx_http_wafcert_commit_done(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc)
 {
-    if (rc == NGX_AGAIN) {
-        ngx_wafcert_sync(ctx->commit.store, r->connection->log);
-        return NGX_BUSY;
-    }
-
     return (rc == NGX_OK) ? ngx_http_wafcert_done_change(r, ctx) : rc;
 }
 

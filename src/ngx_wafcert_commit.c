@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_commit.h"
+#include "ngx_wafcert_sync.h"
 #include "ngx_wafcert_hosts.h"
 
 
@@ -246,7 +247,8 @@ ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
 
     if (commit->rc == NGX_AGAIN) {
         ngx_wafcert_store_cancel(store, commit->change);
-        return NGX_AGAIN;
+        ngx_wafcert_sync(store, commit->log);
+        return NGX_BUSY;
     }
 
     if (commit->rc != NGX_OK) {

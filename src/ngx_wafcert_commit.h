@@ -45,8 +45,9 @@ struct ngx_wafcert_commit_s {
 /*
  * Commits a change that is reserved, and publishes or cancels it.
  *
- * NGX_OK: it was published.  NGX_AGAIN: another nginx has changed something
- * first, sync and judge again.  NGX_DECLINED: "verdict" tells why not.
+ * NGX_OK: it was published.  NGX_BUSY: another nginx has changed something
+ * first, which is known now: judge again.  NGX_DECLINED: "verdict" tells why
+ * not.
  * NGX_DONE: none of these yet; "handler" will be called with one of them, from
  * the event loop.
  */
