@@ -7,33 +7,15 @@
 
 use strict;
 use warnings;
-no warnings qw(portable);
 
-use Config;
-use Cwd ();
-use IO::Select ();
-use IPC::Open2 ();
 use Test::More;
 use Time::HiRes qw(time);
 
 use lib 't/lib';
 use Wafcert::Server;
-
-plan skip_all => 'valgrind has nothing to say about a process that is killed'
-    if under_valgrind();
-
-plan skip_all => 'stepkill.c knows the registers of x86_64 only'
-    unless $Config{archname} =~ /^x86_64-linux/;
+use Wafcert::Step;
 
 my $kills = $ENV{WAFCERT_KILLS} // 40;
-my $module = Cwd::realpath($ENV{TEST_NGINX_LOAD_MODULES}
-                           // 'build/ngx_http_wafcert_module.so');
-
-mkdir 'build';
-my $stepkill = "build/stepkill-$$";
-system('cc', '-O', '-Wall', '-o', $stepkill, 't/lib/stepkill.c') == 0
-    or BAIL_OUT('t/lib/stepkill.c was not compiled');
-END { unlink $stepkill if $stepkill }
 
 my $server = Wafcert::Server->new(
     size => '256k', workers => 2,
@@ -54,78 +36,10 @@ END
 );
 
 my ($worker) = $server->workers;
-my $refused = `$stepkill $worker`;
-plan skip_all => "ptrace: $refused" if $refused;
+my $refused = Wafcert::Step::refused($worker);
+plan skip_all => $refused if $refused;
 
 seeded();
-
-open my $nm, '-|', 'nm', $module or die "nm: $!\n";
-my %value = map { /^(\S+) T (ngx_wafcert_\S+)/ ? ($2, hex $1) : () } <$nm>;
-
-
-# What a worker is stopped at, and what it has yet to be told.
-sub stop_at {
-    my ($pid, $function, @count) = @_;
-
-    open my $maps, '<', "/proc/$pid/maps" or die "$pid: $!\n";
-    my ($base) = map { /^(\w+)-\w+ \S+ 0+ .*\Q$module\E$/ ? hex $1 : () }
-                     <$maps>;
-
-    my @at = map { sprintf '%x', $base + $value{"ngx_wafcert_$_"} }
-                 $function, !@count ? ()
-                 : $function eq 'tokens_add' ? 'zone_lock' : 'zone_lock_write';
-
-    my $helper = IPC::Open2::open2(my $out, my $in, $stepkill, $pid, @at,
-                                   @count);
-    my $ready = <$out> // '';
-    die "stepkill: $ready" if $ready ne "ready\n";
-
-    return { helper => $helper, in => $in, out => $out };
-}
-
-
-sub stopped_after {
-    my ($stop) = @_;
-
-    IO::Select->new($stop->{out})->can_read(30)
-        or die "stepkill: the function is not called\n";
-
-    my $n = readline($stop->{out}) // '';
-    return $n =~ /^(\d+)$/ ? $1 : die "stepkill: $n";
-}
-
-
-sub release {
-    my ($stop, $word) = @_;
-
-    print {$stop->{in}} "$word\n";
-    close $stop->{in};
-    waitpid $stop->{helper}, 0;
-}
-
-
-sub freeze {
-    my ($pid) = @_;
-
-    kill STOP => $pid;
-
-    $server->wait_for("$pid stops", sub {
-        open my $stat, '<', "/proc/$pid/stat" or die "$pid: $!\n";
-        return <$stat> =~ /\) T /;
-    });
-}
-
-
-sub begin {
-    my ($change) = @_;
-
-    my $socket = $server->socket;
-    Wafcert::Server::write_all(
-        $socket, Wafcert::Server::wire(@{$change->{request}},
-                                       'Connection: close'));
-
-    return $socket;
-}
 
 
 # What is stored, by id: name and pair; and what a change makes of it.
@@ -275,13 +189,13 @@ sub kill_in {
     # the other one has its change reserved
     if (rand() < 0.3) {
         $held_change = change((qw(create rename delete))[rand 3]);
-        freeze($victim);
+        freeze($server, $victim);
         $held = stop_at($other, 'store_publish');
-        $held_socket = begin($held_change);
+        $held_socket = $server->send(@{$held_change->{request}});
         stopped_after($held);
         kill CONT => $victim;
     } else {
-        freeze($other);
+        freeze($server, $other);
     }
 
     my $change;
@@ -293,7 +207,7 @@ sub kill_in {
 
     my $count = int($part * $length{"$function $kind"});
     my $stop = stop_at($victim, $function, $count);
-    my $socket = begin($change);
+    my $socket = $server->send(@{$change->{request}});
 
     $count = stopped_after($stop);
     release($stop, 'kill');
@@ -338,9 +252,9 @@ sub length_of {
     my ($other, $victim) = $server->workers;
     my $change = change($kind);
 
-    freeze($other);
+    freeze($server, $other);
     my $stop = stop_at($victim, $function, 1e6);
-    my $socket = begin($change);
+    my $socket = $server->send(@{$change->{request}});
     my $length = stopped_after($stop);
 
     release($stop, 'go');

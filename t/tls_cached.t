@@ -1,0 +1,91 @@
+#!/usr/bin/perl
+
+# A handshake with what the worker has in its cache takes no lock: it goes on
+# while another worker is stopped with the zone's lock in its hands.
+
+use strict;
+use warnings;
+
+use IO::Select ();
+use Test::More;
+
+use lib 't/lib';
+use Wafcert::Server;
+use Wafcert::Step;
+use Wafcert::TLS;
+
+my ($port) = ports(1);
+my $own = certificate(hosts => [ 'own.test' ]);
+my $pair = certificate(hosts => [ '*.cached.test', 'cached.test' ]);
+
+my $server = Wafcert::Server->new(workers => 2);
+my $ssl = install('own', $own);
+
+$server->configure(http => <<"END");
+    server {
+        listen 127.0.0.1:$port ssl;
+        wafcert_serve zone=certs;
+        $ssl
+        location / { return 200 "\$pid \$wafcert_served_id"; }
+    }
+END
+
+ok($server->reload, 'the configuration is taken');
+$server->settle;
+
+my ($holder, $worker) = $server->workers;
+my $refused = Wafcert::Step::refused($worker);
+
+my %expected;
+
+sub shakes_hands {
+    my ($when) = @_;
+
+    for my $host (sort keys %expected) {
+        my ($body, $leaf) = @{$expected{$host}};
+        my $got = handshake($port, $host);
+
+        is($got->{failed}, '', "$host, $when");
+        is($got->{body}, $body, "$host, $when: worker and id");
+        is($got->{leaf}, $leaf, "$host, $when: certificate");
+    }
+}
+
+
+SKIP: {
+    skip $refused, 1 if $refused;
+
+    my $id = create($server, 'project', 'cached', $pair)->json->{id};
+
+    %expected = ('cached.test' => [ "$worker $id", $pair->{leaf} ],
+                 'www.cached.test' => [ "$worker $id", $pair->{leaf} ],
+                 'own.test' => [ $worker, $own->{leaf} ]);
+
+    freeze($server, $holder);
+    shakes_hands('the first time');
+    kill CONT => $holder;
+
+    # only the other one can take the upload
+    freeze($server, $worker);
+    my $stop = stop_at($holder, 'store_publish', 100);
+    my $upload = $server->send(POST => '', upload('other'));
+    is(stopped_after($stop), 100, 'a worker is stopped in the lock');
+    kill CONT => $worker;
+
+    shakes_hands("beside it, time $_") for 1 .. 3;
+
+    my $show = $server->send(GET => "//v1/project/waf/certificate/$id");
+    ok(!IO::Select->new($show)->can_read(1), 'a show waits for the lock');
+
+    release($stop, 'go');
+
+    is(Wafcert::Server::read_answer($_)->{status}, 200, 'both are answered')
+        for $upload, $show;
+
+    freeze($server, $holder);
+    shakes_hands('afterwards');
+    kill CONT => $holder;
+}
+
+$server->ends_well;
+done_testing;
