@@ -285,8 +285,15 @@ void ngx_http_wafcert_record(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_wafcert_authorize(ngx_http_request_t *r,
     ngx_uint_t write, ngx_http_wafcert_handler_pt handler);
-char *ngx_http_wafcert_auth_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
-    ngx_str_t *file);
+
+/* The directives. */
+char *ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Names what an answer of the location's IAM service holds for. */
+ngx_int_t ngx_http_wafcert_iam_scope(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf);
 
 
 /*

@@ -17,6 +17,9 @@ static ngx_table_elt_t *ngx_http_wafcert_token_header(ngx_http_request_t *r,
     ngx_uint_t *n);
 static ngx_uint_t ngx_http_wafcert_token_match(
     ngx_http_wafcert_token_t *token, u_char *sha256);
+static ngx_int_t ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles);
+static char *ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
+    ngx_str_t *file);
 static ngx_int_t ngx_http_wafcert_tokens_read(ngx_conf_t *cf,
     ngx_str_t *file, ngx_str_t *text);
 static char *ngx_http_wafcert_token_parse(ngx_conf_t *cf,
@@ -175,8 +178,141 @@ ngx_http_wafcert_token_header(ngx_http_request_t *r, ngx_uint_t *n)
 
 
 char *
-ngx_http_wafcert_auth_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
-    ngx_str_t *file)
+ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_loc_conf_t *wlcf = conf;
+
+    ngx_str_t  *value, file;
+
+    if (wlcf->auth != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        wlcf->auth = NGX_HTTP_WAFCERT_AUTH_OFF;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_wafcert_parameter(&value[1], "tokens=", &file)) {
+        wlcf->auth = NGX_HTTP_WAFCERT_AUTH_TOKENS;
+        return ngx_http_wafcert_tokens(cf, &wlcf->tokens, &file);
+    }
+
+    if (ngx_strncmp(value[1].data, "request=/", 9) == 0) {
+        wlcf->iam_uri.data = value[1].data + 8;
+        wlcf->iam_uri.len = value[1].len - 8;
+
+        wlcf->auth = NGX_HTTP_WAFCERT_AUTH_REQUEST;
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_wafcert_invalid(cf, &value[1]);
+}
+
+
+char *
+ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_loc_conf_t *wlcf = conf;
+
+    ngx_str_t   *value, *roles;
+    ngx_uint_t   i;
+
+    if (wlcf->read_roles.data) {
+        return "is duplicate";
+    }
+
+    ngx_str_set(&wlcf->read_roles, "");
+    ngx_str_set(&wlcf->write_roles, "");
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "read=", 5) == 0) {
+            roles = &wlcf->read_roles;
+
+        } else if (ngx_strncmp(value[i].data, "write=", 6) == 0) {
+            roles = &wlcf->write_roles;
+
+        } else {
+            return ngx_http_wafcert_invalid(cf, &value[i]);
+        }
+
+        if (roles->len
+            || ngx_http_wafcert_roles(&value[i], roles) != NGX_OK)
+        {
+            return ngx_http_wafcert_invalid(cf, &value[i]);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* names with a "," between each two */
+
+static ngx_int_t
+ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles)
+{
+    u_char  *p, *last;
+
+    last = value->data + value->len;
+
+    roles->data = (u_char *) ngx_strchr(value->data, '=') + 1;
+    roles->len = last - roles->data;
+
+    if (roles->len == 0 || last[-1] == ',') {
+        return NGX_ERROR;
+    }
+
+    for (p = roles->data; p < last; p++) {
+        if (*p == ',' && (p == roles->data || p[-1] == ',')) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A location is not the one of the same name in another server, and what
+ * roles may do is a part of what is kept of a token.
+ */
+
+ngx_int_t
+ngx_http_wafcert_iam_scope(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    len = ngx_strlen(cscf->file_name) + NGX_INT_T_LEN + conf->iam_uri.len
+          + conf->read_roles.len + conf->write_roles.len + 5;
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->iam_scope.data = p;
+
+    p = ngx_sprintf(p, "%s%Z%ui%Z%V%Z%V%Z%V%Z", cscf->file_name, cscf->line,
+                    &conf->iam_uri, &conf->read_roles, &conf->write_roles);
+
+    conf->iam_scope.len = p - conf->iam_scope.data;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens, ngx_str_t *file)
 {
     char        *rv;
     u_char      *p, *last, *end;
