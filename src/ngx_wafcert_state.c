@@ -28,6 +28,8 @@ static ngx_int_t ngx_wafcert_state_share(ngx_wafcert_state_t *state,
 static ngx_int_t ngx_wafcert_state_failed(const char *call, u_char *path,
     ngx_log_t *log);
 
+static void ngx_wafcert_state_temporary(ngx_wafcert_state_t *state,
+    u_char *path, const u_char *id, ngx_pid_t pid, const char *kind);
 static ngx_int_t ngx_wafcert_state_replace(ngx_wafcert_write_t *w,
     u_char *final, u_char *tmp, u_char *old);
 static ngx_int_t ngx_wafcert_state_same(ngx_wafcert_write_t *w);
@@ -340,6 +342,19 @@ ngx_wafcert_state_path(ngx_wafcert_state_t *state, u_char *path,
 }
 
 
+/* of a process, so that what it leaves when it is killed can be removed */
+
+static void
+ngx_wafcert_state_temporary(ngx_wafcert_state_t *state, u_char *path,
+    const u_char *id, ngx_pid_t pid, const char *kind)
+{
+    char  suffix[NGX_INT64_LEN + sizeof("..old.tmp")];
+
+    (void) ngx_sprintf((u_char *) suffix, ".%P%s%Z", pid, kind);
+    (void) ngx_wafcert_state_path(state, path, id, suffix);
+}
+
+
 /*
  * A file that is to be replaced or removed gets a second name first, under
  * which it can be put back.
@@ -348,7 +363,6 @@ ngx_wafcert_state_path(ngx_wafcert_state_t *state, u_char *path,
 ngx_int_t
 ngx_wafcert_state_write(ngx_wafcert_write_t *w)
 {
-    char        suffix[NGX_INT64_LEN + sizeof("..old.tmp")];
     u_char     *final, *tmp, *old;
     size_t      size;
     ngx_int_t   rc;
@@ -365,11 +379,9 @@ ngx_wafcert_state_write(ngx_wafcert_write_t *w)
 
     (void) ngx_wafcert_state_path(w->state, final, w->note.id, ".json");
 
-    (void) ngx_sprintf((u_char *) suffix, ".%P.tmp%Z", ngx_pid);
-    (void) ngx_wafcert_state_path(w->state, tmp, w->note.id, suffix);
-
-    (void) ngx_sprintf((u_char *) suffix, ".%P.old.tmp%Z", ngx_pid);
-    (void) ngx_wafcert_state_path(w->state, old, w->note.id, suffix);
+    ngx_wafcert_state_temporary(w->state, tmp, w->note.id, ngx_pid, ".tmp");
+    ngx_wafcert_state_temporary(w->state, old, w->note.id, ngx_pid,
+                                ".old.tmp");
 
     rc = ngx_wafcert_state_same(w);
 
@@ -825,7 +837,6 @@ void
 ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
     ngx_pid_t pid)
 {
-    char     suffix[NGX_INT64_LEN + sizeof("..old.tmp")];
     u_char  *path;
 
     path = malloc(state->len + NGX_WAFCERT_PATH_ADD);
@@ -833,12 +844,10 @@ ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
         return;
     }
 
-    (void) ngx_sprintf((u_char *) suffix, ".%P.tmp%Z", pid);
-    (void) ngx_wafcert_state_path(state, path, id, suffix);
+    ngx_wafcert_state_temporary(state, path, id, pid, ".tmp");
     (void) ngx_delete_file(path);
 
-    (void) ngx_sprintf((u_char *) suffix, ".%P.old.tmp%Z", pid);
-    (void) ngx_wafcert_state_path(state, path, id, suffix);
+    ngx_wafcert_state_temporary(state, path, id, pid, ".old.tmp");
     (void) ngx_delete_file(path);
 
     free(path);
