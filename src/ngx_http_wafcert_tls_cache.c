@@ -203,8 +203,7 @@ ngx_http_wafcert_cache_choice(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_known_t  *known;
 
     known = (ngx_http_wafcert_known_t *)
-                ngx_str_rbtree_lookup(&view->known, &name->host,
-                                      (uint32_t) name->key);
+                ngx_str_rbtree_lookup(&view->known, &name->host, name->key);
     if (known == NULL) {
         known = ngx_http_wafcert_cache_add_known(cache, view, name);
         if (known == NULL) {
@@ -253,7 +252,7 @@ ngx_http_wafcert_cache_add_known(ngx_http_wafcert_cache_t *cache,
 
     known->sn.str.len = name->host.len;
     known->sn.str.data = known->host;
-    known->sn.node.key = (uint32_t) name->key;
+    known->sn.node.key = name->key;
 
     ngx_rbtree_insert(&view->known, &known->sn.node);
     cache->nknown++;

@@ -75,7 +75,7 @@ ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
     name->host.data = name->buf;
     name->host.len = len;
     ngx_strlow(name->buf, (u_char *) data, len);
-    name->key = ngx_wafcert_index_string_key(&name->host);
+    name->key = ngx_murmur_hash2(name->host.data, name->host.len);
 
     ngx_str_null(&name->wildcard);
 
@@ -98,7 +98,8 @@ ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
     *last = '*';
     ngx_memcpy(last + 1, dot, name->wildcard.len - 1);
 
-    name->wildcard_key = ngx_wafcert_index_string_key(&name->wildcard);
+    name->wildcard_key = ngx_murmur_hash2(name->wildcard.data,
+                                          name->wildcard.len);
 
     return NGX_OK;
 }

@@ -31,8 +31,8 @@
 typedef struct {
     ngx_str_t                host;
     ngx_str_t                wildcard;      /* that covers it; empty: none */
-    ngx_rbtree_key_t         key;
-    ngx_rbtree_key_t         wildcard_key;
+    uint32_t                 key;
+    uint32_t                 wildcard_key;
     u_char                   buf[2 * NGX_WAFCERT_HOST_MAX + 1];
 } ngx_wafcert_name_t;
 

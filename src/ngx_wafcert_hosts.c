@@ -12,7 +12,7 @@
 
 
 static ngx_wafcert_host_t **ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh,
-    ngx_rbtree_key_t key);
+    uint32_t key);
 static ngx_wafcert_host_t **ngx_wafcert_host_list_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host);
 static ngx_uint_t ngx_wafcert_hosts_indexed(ngx_str_t *host);
@@ -44,7 +44,7 @@ ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool, size_t size)
 
 
 static ngx_wafcert_host_t **
-ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh, ngx_rbtree_key_t key)
+ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh, uint32_t key)
 {
     return &sh->hosts->lists[key & sh->hosts->mask];
 }
