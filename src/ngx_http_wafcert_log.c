@@ -82,7 +82,9 @@ ngx_http_wafcert_mask_token(ngx_log_t *log, ngx_uint_t level, u_char *buf,
 
     /* a variable's value, which may be a token, and its name is not told */
 
-    p = ngx_strlcasestrn(buf, end, (u_char *) "http script var: \"", 18 - 1);
+    p = (level == NGX_LOG_DEBUG)
+        ? ngx_strlcasestrn(buf, end, (u_char *) "http script var: \"", 18 - 1)
+        : NULL;
 
     if (p) {
         for (p += 18; p < end && *p != LF; p++) {
