@@ -354,13 +354,16 @@ for my $where (qw(edge durable)) {
         close $socket;
     }
 
-    sleep 0.5;
+    my %waf;
 
-    my %waf = map { $_->{name} => $_->{id} }
-                  grep { $_->{name} =~ /^gone-$where/ }
-                  @{past(GET => '')->json->{items}};
+    $server->wait_for('what sixty clients have left', sub {
+        %waf = map { $_->{name} => $_->{id} }
+                   grep { $_->{name} =~ /^gone-$where/ }
+                   @{past(GET => '')->json->{items}};
 
-    is(scalar(keys %waf), 60, 'sixty clients go away');
+        return keys %waf == 60;
+    });
+
     knows($where, \%waf, 'and the edge has heard of all of it');
 
     $server->at_once(map { [ DELETE => "//$where/" . PROJECT . "/$_" ] }
