@@ -364,6 +364,7 @@ for my $where (qw(edge durable)) {
         return keys %waf == 60;
     });
 
+    is(scalar(keys %waf), 60, 'sixty clients go away');
     knows($where, \%waf, 'and the edge has heard of all of it');
 
     $server->at_once(map { [ DELETE => "//$where/" . PROJECT . "/$_" ] }
