@@ -291,10 +291,6 @@ char *ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* Names what an answer of the location's IAM service holds for. */
-ngx_int_t ngx_http_wafcert_iam_scope(ngx_conf_t *cf,
-    ngx_http_wafcert_loc_conf_t *conf);
-
 
 /*
  * ngx_http_wafcert_iam.c: what an IAM service says of the token; as
@@ -309,6 +305,10 @@ void ngx_http_wafcert_iam_leave(ngx_http_wafcert_iam_t *iam);
 
 /* Installs the filter that takes the answer. */
 ngx_int_t ngx_http_wafcert_iam_init(ngx_conf_t *cf);
+
+/* Names what an answer of the location's IAM service holds for. */
+ngx_int_t ngx_http_wafcert_iam_scope(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf);
 
 
 /* ngx_http_wafcert_service.c: the token to ask with.  NGX_ERROR: no memory. */

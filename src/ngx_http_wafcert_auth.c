@@ -278,39 +278,6 @@ ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles)
 }
 
 
-/*
- * A location is not the one of the same name in another server, and what
- * roles may do is a part of what is kept of a token.
- */
-
-ngx_int_t
-ngx_http_wafcert_iam_scope(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
-{
-    u_char                    *p;
-    size_t                     len;
-    ngx_http_core_srv_conf_t  *cscf;
-
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-
-    len = ngx_strlen(cscf->file_name) + NGX_INT_T_LEN + conf->iam_uri.len
-          + conf->read_roles.len + conf->write_roles.len + 5;
-
-    p = ngx_pnalloc(cf->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    conf->iam_scope.data = p;
-
-    p = ngx_sprintf(p, "%s%Z%ui%Z%V%Z%V%Z%V%Z", cscf->file_name, cscf->line,
-                    &conf->iam_uri, &conf->read_roles, &conf->write_roles);
-
-    conf->iam_scope.len = p - conf->iam_scope.data;
-
-    return NGX_OK;
-}
-
-
 static char *
 ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens, ngx_str_t *file)
 {
