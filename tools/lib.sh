@@ -41,6 +41,18 @@ apt_install() {
 }
 
 
+# installed <package>...: what is not goes into $missing
+installed() {
+    missing=
+    for package in "$@"; do
+        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" \
+                     2>/dev/null) || status=
+        [ "$status" = installed ] || missing="$missing $package"
+    done
+    [ -z "$missing" ]
+}
+
+
 # need <package>...: installs those that are missing; where there is no
 # Debian, says what is needed and hopes for the best
 need() {
@@ -49,14 +61,7 @@ need() {
         return
     fi
 
-    missing=
-    for package in "$@"; do
-        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" \
-                     2>/dev/null) || status=
-        [ "$status" = installed ] || missing="$missing $package"
-    done
-
-    [ -n "$missing" ] || return 0
+    ! installed "$@" || return 0
 
     can_apt || die "neither root nor sudo; please install:$missing"
 
