@@ -224,9 +224,7 @@ ngx_http_wafcert_cache_choice(ngx_http_wafcert_cache_t *cache,
 
     ngx_wafcert_sync(store, ngx_cycle->log);
 
-    if (!ngx_wafcert_choice_holds(store, choice->generation, choice->until,
-                                  now))
-    {
+    if (!ngx_wafcert_choice_holds(store, name, choice, now)) {
         ngx_wafcert_choose(store, &view->view, name, now, choice);
     }
 

@@ -148,10 +148,11 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
 
 ngx_uint_t
-ngx_wafcert_choice_holds(ngx_wafcert_store_t *store,
-    ngx_atomic_uint_t generation, int64_t until, int64_t now)
+ngx_wafcert_choice_holds(ngx_wafcert_store_t *store, ngx_wafcert_name_t *name,
+    ngx_wafcert_choice_t *choice, int64_t now)
 {
-    return store->sh->generation == generation && now < until;
+    return now < choice->until
+           && ngx_wafcert_hosts_changed(store->sh, name) <= choice->generation;
 }
 
 

@@ -49,8 +49,8 @@ typedef struct {
 typedef struct {
     ngx_uint_t               n;
     ngx_wafcert_entry_t      entries[WAFCERT_TYPES];
-    ngx_atomic_uint_t        generation;    /* it holds as long as this, */
-    int64_t                  until;         /* and before this time, in ms */
+    ngx_atomic_uint_t        generation;    /* in which it was made */
+    int64_t                  until;         /* from when it does not hold, ms */
 } ngx_wafcert_choice_t;
 
 
@@ -88,9 +88,9 @@ ngx_int_t ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
 void ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
     ngx_wafcert_name_t *name, int64_t now, ngx_wafcert_choice_t *choice);
 
-/* Whether a choice still holds; takes no lock. */
+/* Whether the choice for a name still holds; takes no lock. */
 ngx_uint_t ngx_wafcert_choice_holds(ngx_wafcert_store_t *store,
-    ngx_atomic_uint_t generation, int64_t until, int64_t now);
+    ngx_wafcert_name_t *name, ngx_wafcert_choice_t *choice, int64_t now);
 
 /*
  * The project's certificates for a host in the order of their places: no more

@@ -13,8 +13,8 @@
 
 static ngx_wafcert_host_t **ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh,
     uint32_t key);
-static ngx_wafcert_host_t **ngx_wafcert_host_list_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_host_t *host);
+static ngx_wafcert_host_t **ngx_wafcert_host_change_locked(
+    ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host);
 static ngx_uint_t ngx_wafcert_hosts_indexed(ngx_str_t *host);
 static void ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host, ngx_wafcert_node_t *old, int64_t now);
@@ -50,14 +50,46 @@ ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh, uint32_t key)
 }
 
 
+/* the list that it comes to or leaves in this generation */
+
 static ngx_wafcert_host_t **
-ngx_wafcert_host_list_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
+ngx_wafcert_host_change_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
 {
     ngx_wafcert_name_t  name;
 
     ngx_wafcert_host_name_locked(host, &name);
 
+    sh->changed[name.key % NGX_WAFCERT_CHANGED] = sh->generation;
+
     return ngx_wafcert_hosts_list(sh, name.key);
+}
+
+
+ngx_atomic_uint_t
+ngx_wafcert_hosts_changed(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name)
+{
+    ngx_atomic_uint_t  own, wildcard;
+
+    own = sh->changed[name->key % NGX_WAFCERT_CHANGED];
+
+    if (name->wildcard.len == 0) {
+        return own;
+    }
+
+    wildcard = sh->changed[name->wildcard_key % NGX_WAFCERT_CHANGED];
+
+    return ngx_max(own, wildcard);
+}
+
+
+void
+ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_WAFCERT_CHANGED; i++) {
+        sh->changed[i] = sh->generation;
+    }
 }
 
 
@@ -345,7 +377,7 @@ ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
          host;
          host = ngx_wafcert_host_next(host))
     {
-        list = ngx_wafcert_host_list_locked(sh, host);
+        list = ngx_wafcert_host_change_locked(sh, host);
 
         host->next = *list;
         *list = host;
@@ -362,7 +394,7 @@ ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
          host;
          host = ngx_wafcert_host_next(host))
     {
-        list = ngx_wafcert_host_list_locked(sh, host);
+        list = ngx_wafcert_host_change_locked(sh, host);
 
         while (*list != host) {
             list = &(*list)->next;

@@ -99,6 +99,16 @@ void ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh,
 void ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
 
+/*
+ * The last generation in which a record of the name, or of its wildcard, came
+ * or went, or a later one: names share a counter.  Takes no lock.
+ */
+ngx_atomic_uint_t ngx_wafcert_hosts_changed(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_name_t *name);
+
+/* As if all had changed in this generation. */
+void ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh);
+
 /* NULL: there is no more. */
 void ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk,
     ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);

@@ -209,6 +209,7 @@ ngx_wafcert_repair_empty_locked(ngx_wafcert_store_t *store)
     }
 
     sh->generation = kept.generation + 1;
+    ngx_wafcert_hosts_change_all_locked(sh);
     sh->sequence = kept.sequence;
     sh->state = kept.state;
     sh->instance = kept.instance;

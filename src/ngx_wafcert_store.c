@@ -754,6 +754,8 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     old = slot->old;
     project = slot->project;
 
+    sh->generation++;
+
     if (n == NULL) {
         ngx_wafcert_queue_remove(&old->queue);
         project->certificates--;
@@ -764,7 +766,7 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
         ngx_wafcert_queue_replace(&old->queue, &n->queue);
 
     } else {
-        n->published = sh->generation + 1;
+        n->published = sh->generation;
         ngx_wafcert_insert_locked(project, n);
         project->refs++;
     }
@@ -788,8 +790,6 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
 
         n->busy = 0;
     }
-
-    sh->generation++;
 
     slot->pid = 0;
 

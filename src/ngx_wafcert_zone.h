@@ -31,6 +31,9 @@
 /* foreign changes that wait for each other; one more does not */
 #define NGX_WAFCERT_TURNS  64
 
+/* a choice is made again when a host with the same counter has changed */
+#define NGX_WAFCERT_CHANGED  1024
+
 /* of a zone that could not be written to its state directory */
 #define NGX_WAFCERT_NO_INSTANCE  ((uint64_t) -1)
 
@@ -74,6 +77,9 @@ typedef struct {
 
     ngx_atomic_t             generation;
     uint64_t                 sequence;
+
+    /* ngx_wafcert_hosts.c: the generation that changed hosts of such a key */
+    ngx_atomic_t             changed[NGX_WAFCERT_CHANGED];
 
     /*
      * The state directory, as the process knows it that has it open, and by

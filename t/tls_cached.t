@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # A handshake with what the worker has in its cache takes no lock: it goes on
-# while another worker is stopped with the zone's lock in its hands.
+# while another worker is stopped with the zone's lock in its hands, and after
+# uploads for other hosts.
 
 use strict;
 use warnings;
@@ -16,6 +17,7 @@ use Wafcert::TLS;
 
 my ($port) = ports(1);
 my $own = certificate(hosts => [ 'own.test' ]);
+my $another = certificate(hosts => [ 'another.test' ]);
 my $pair = certificate(hosts => [ '*.cached.test', 'cached.test' ]);
 
 my $server = Wafcert::Server->new(workers => 2);
@@ -67,6 +69,7 @@ SKIP: {
 
     # only the other one can take the upload
     freeze($server, $worker);
+    create($server, 'project', 'another', $another);
     my $stop = stop_at($holder, 'store_publish', 100);
     my $upload = $server->send(POST => '', upload('other'));
     is(stopped_after($stop), 100, 'a worker is stopped in the lock');
