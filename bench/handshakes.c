@@ -3,7 +3,8 @@
  *
  * Uploads certificates for the hosts n<first>.bench.test and so on, all with
  * one key and one issuer (<issuer>.pem, <issuer>.key, <key>.key): as fast as
- * they are taken, or so many a second, until it is killed.
+ * they are taken, or so many a second.  To sign one takes as much as to check
+ * it, so with a rate they are all made beforehand.
  *
  * handshakes load <port> <seconds> <hosts> uniform|zipf
  *
@@ -11,6 +12,7 @@
  * number and the seconds that they took.
  */
 
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <math.h>
 #include <netinet/in.h>
@@ -283,85 +285,117 @@ issue(long n, X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *key)
 }
 
 
+/* a string, in memory of its own */
+
+static char *
+request(long i, char **argv, X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *key)
+{
+    BIO   *bio;
+    char   body[32768], *p, *text;
+    X509  *x509;
+
+    x509 = issue(i, issuer, issuer_key, key);
+
+    p = body + sprintf(body, "{\"name\":\"n%ld\",\"content\":\"", i);
+    bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bio, x509);
+    PEM_write_bio_X509(bio, issuer);
+    p = put_pem(p, bio);
+    p += sprintf(p, "\",\"key\":\"");
+    bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+    p = put_pem(p, bio);
+    p += sprintf(p, "\"}");
+    X509_free(x509);
+
+    if (asprintf(&text,
+                 "POST /v1/bench/waf/certificate HTTP/1.1\r\n"
+                 "Host: localhost\r\nX-Auth-Token: %s\r\n"
+                 "Content-Length: %d\r\n\r\n%s",
+                 argv[1], (int) (p - body), body)
+        == -1)
+    {
+        die("no memory");
+    }
+
+    return text;
+}
+
+
+static void
+exchange(int fd, const char *text)
+{
+    int    n, len = strlen(text);
+    char   answer[65536], *p, *length;
+
+    if (write(fd, text, len) != len) {
+        die("write failed");
+    }
+
+    for (len = 0, p = NULL; p == NULL; /* void */ ) {
+        n = read(fd, answer + len, sizeof(answer) - 1 - len);
+
+        if (n <= 0) {
+            die("no answer");
+        }
+
+        len += n;
+        answer[len] = '\0';
+        length = strstr(answer, "Content-Length: ");
+        p = strstr(answer, "\r\n\r\n");
+
+        if (p && (length == NULL || len < p + 4 - answer + atoi(length + 16))) {
+            p = NULL;
+        }
+    }
+
+    if (strncmp(answer + 9, "200", 3) != 0) {
+        die(answer);
+    }
+}
+
+
 static int
 upload(int argc, char **argv)
 {
-    int        fd, n, len;
-    BIO       *bio;
-    long       i;
-    char       body[32768], header[1024], answer[65536], *p, *length;
-    X509      *x509, *issuer;
+    int        fd;
+    long       i, n, first;
+    char     **requests;
+    X509      *issuer;
     double     start, wait, rate;
     EVP_PKEY  *key, *issuer_key;
 
     port = atoi(argv[0]);
+    first = atol(argv[4]);
+    n = atol(argv[5]) - first + 1;
     rate = argc > 6 ? atof(argv[6]) : 0;
     issuer = read_certificate(argv[2]);
     issuer_key = read_key(argv[2]);
     key = read_key(argv[3]);
+    requests = calloc(n, sizeof(char *));
+
+    for (i = 0; i < n && rate > 0; i++) {
+        requests[i] = request(first + i, argv, issuer, issuer_key, key);
+    }
 
     fd = dial();
     start = now();
 
-    for (i = atol(argv[4]); i <= atol(argv[5]); i++) {
+    for (i = 0; i < n; i++) {
 
         if (rate > 0) {
-            wait = start + (i - atol(argv[4])) / rate - now();
+            wait = start + i / rate - now();
 
             if (wait > 0) {
                 usleep(wait * 1e6);
             }
+
+        } else {
+            requests[i] = request(first + i, argv, issuer, issuer_key, key);
         }
 
-        x509 = issue(i, issuer, issuer_key, key);
-
-        p = body + sprintf(body, "{\"name\":\"n%ld\",\"content\":\"", i);
-        bio = BIO_new(BIO_s_mem());
-        PEM_write_bio_X509(bio, x509);
-        PEM_write_bio_X509(bio, issuer);
-        p = put_pem(p, bio);
-        p += sprintf(p, "\",\"key\":\"");
-        bio = BIO_new(BIO_s_mem());
-        PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
-        p = put_pem(p, bio);
-        p += sprintf(p, "\"}");
-        X509_free(x509);
-
-        n = snprintf(header, sizeof(header),
-                     "POST /v1/bench/waf/certificate HTTP/1.1\r\n"
-                     "Host: localhost\r\nX-Auth-Token: %s\r\n"
-                     "Content-Length: %d\r\n\r\n",
-                     argv[1], (int) (p - body));
-
-        memmove(body + n, body, p - body);
-        memcpy(body, header, n);
-        len = n + (p - body);
-
-        if (write(fd, body, len) != len) {
-            die("write failed");
-        }
-
-        for (len = 0, p = NULL; p == NULL; /* void */ ) {
-            n = read(fd, answer + len, sizeof(answer) - 1 - len);
-
-            if (n <= 0) {
-                die("no answer");
-            }
-
-            len += n;
-            answer[len] = '\0';
-            length = strstr(answer, "Content-Length: ");
-            p = strstr(answer, "\r\n\r\n");
-
-            if (p && (length == NULL || len < p + 4 - answer + atoi(length + 16)))
-            {
-                p = NULL;
-            }
-        }
-
-        if (strncmp(answer + 9, "200", 3) != 0) {
-            die(answer);
-        }
+        exchange(fd, requests[i]);
+        free(requests[i]);
     }
 
     return 0;
