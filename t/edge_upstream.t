@@ -292,25 +292,26 @@ sub forget {
 }
 
 
-# new lines of a log, once there is one
+# new lines of a log, once there is one that matches: it is written after the
+# answer
 my %seen;
 
 sub news {
-    my ($log) = @_;
+    my ($log, $pattern) = @_;
 
-    my @lines;
+    my $lines;
 
     for (1 .. 100) {
         open my $in, '<', "$server->{prefix}/logs/$log.log" or die "$log: $!\n";
         seek $in, $seen{$log} // 0, 0;
-        @lines = <$in>;
-        last if @lines;
+        $lines = join '', <$in>;
+        last if $lines =~ /$pattern/m;
         sleep 0.02;
     }
 
-    $seen{$log} += length for @lines;
+    $seen{$log} += length $lines;
 
-    return join '', @lines;
+    return $lines;
 }
 
 
@@ -566,8 +567,8 @@ my %fails = (
                                       badgzip huge bomb))
 );
 
-news('access');
-news('error');
+news('access', '^GET');
+news('error', '');
 
 my $failures = () = $server->log =~ /could not record/g;
 
@@ -581,11 +582,9 @@ for my $how (qw(default slow nolength chunked gzip big biggzip bigchunked
     # nginx is to see that this connection is no more
     sleep 0.2 if $how eq 'closeafter';
 
-    my $line = news('access');
-    my $errors = news('error');
+    my $line = news('access', "^POST .*\\[n-$how\\]");
+    my $errors = news('error', $fails{$how} ? 'could not record' : '');
     my %known = known();
-
-    news('access');
 
     if ($how =~ /^(?:default|slow|nolength|.*chunked|gzip|big.*|close.*)$/) {
         ok($known{"n-$how"}, "$how: is kept");
