@@ -288,7 +288,8 @@ issue(long n, X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *key)
 /* a string, in memory of its own */
 
 static char *
-request(long i, char **argv, X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *key)
+request(long i, const char *token, X509 *issuer, EVP_PKEY *issuer_key,
+    EVP_PKEY *key)
 {
     BIO   *bio;
     char   body[32768], *p, *text;
@@ -312,7 +313,7 @@ request(long i, char **argv, X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *key)
                  "POST /v1/bench/waf/certificate HTTP/1.1\r\n"
                  "Host: localhost\r\nX-Auth-Token: %s\r\n"
                  "Content-Length: %d\r\n\r\n%s",
-                 argv[1], (int) (p - body), body)
+                 token, (int) (p - body), body)
         == -1)
     {
         die("no memory");
@@ -344,7 +345,8 @@ exchange(int fd, const char *text)
         length = strstr(answer, "Content-Length: ");
         p = strstr(answer, "\r\n\r\n");
 
-        if (p && (length == NULL || len < p + 4 - answer + atoi(length + 16))) {
+        if (p && (length == NULL || len < p + 4 - answer + atoi(length + 16)))
+        {
             p = NULL;
         }
     }
@@ -375,7 +377,7 @@ upload(int argc, char **argv)
     requests = calloc(n, sizeof(char *));
 
     for (i = 0; i < n && rate > 0; i++) {
-        requests[i] = request(first + i, argv, issuer, issuer_key, key);
+        requests[i] = request(first + i, argv[1], issuer, issuer_key, key);
     }
 
     fd = dial();
@@ -391,7 +393,7 @@ upload(int argc, char **argv)
             }
 
         } else {
-            requests[i] = request(first + i, argv, issuer, issuer_key, key);
+            requests[i] = request(first + i, argv[1], issuer, issuer_key, key);
         }
 
         exchange(fd, requests[i]);
