@@ -608,23 +608,12 @@ ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err)
 static ngx_fd_t
 ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
 {
-    int        rc;
-    u_char    *path;
-    ngx_fd_t   fd;
+    int       rc;
+    ngx_fd_t  fd;
 
     /* an open file of its own, for a lock excludes no one who shares it */
 
-    path = malloc(state->len + sizeof("/changes"));
-    if (path == NULL) {
-        *err = ENOMEM;
-        return NGX_INVALID_FILE;
-    }
-
-    (void) ngx_sprintf(path, "%s/changes%Z", state->path);
-
-    fd = open((char *) path, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
-
-    free(path);
+    fd = openat(state->fd, "changes", O_RDWR|O_CLOEXEC|O_NOFOLLOW);
 
     if (fd == NGX_INVALID_FILE) {
         *err = ngx_errno;
