@@ -568,7 +568,7 @@ my %fails = (
 );
 
 news('access', '^GET');
-news('error', '');
+news('error', '^');
 
 my $failures = () = $server->log =~ /could not record/g;
 
@@ -583,7 +583,7 @@ for my $how (qw(default slow nolength chunked gzip big biggzip bigchunked
     sleep 0.2 if $how eq 'closeafter';
 
     my $line = news('access', "^POST .*\\[n-$how\\]");
-    my $errors = news('error', $fails{$how} ? 'could not record' : '');
+    my $errors = news('error', $fails{$how} ? 'could not record' : '^');
     my %known = known();
 
     if ($how =~ /^(?:default|slow|nolength|.*chunked|gzip|big.*|close.*)$/) {
