@@ -32,6 +32,7 @@ static char *ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_wafcert_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_wafcert_init_process(ngx_cycle_t *cycle);
+static void ngx_http_wafcert_no_core_dump(ngx_log_t *log);
 static void ngx_http_wafcert_exit_process(ngx_cycle_t *cycle);
 
 
@@ -889,17 +890,30 @@ static ngx_int_t
 ngx_http_wafcert_init_module(ngx_cycle_t *cycle)
 {
     ngx_uint_t                     i;
+    ngx_core_conf_t               *ccf;
     ngx_shm_zone_t               **zone;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wafcert_module);
 
-    if (wmcf) {
-        zone = wmcf->zones.elts;
+    if (wmcf == NULL || wmcf->zones.nelts == 0) {
+        return NGX_OK;
+    }
 
-        for (i = 0; i < wmcf->zones.nelts; i++) {
-            ngx_wafcert_sync_start(zone[i]->data, cycle->log);
-        }
+    ngx_http_wafcert_no_core_dump(cycle->log);
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (ccf->rlimit_core > 0) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "\"worker_rlimit_core\" has no effect: core dumps would "
+                      "hold private keys");
+    }
+
+    zone = wmcf->zones.elts;
+
+    for (i = 0; i < wmcf->zones.nelts; i++) {
+        ngx_wafcert_sync_start(zone[i]->data, cycle->log);
     }
 
     return NGX_OK;
@@ -915,9 +929,15 @@ ngx_http_wafcert_init_process(ngx_cycle_t *cycle)
 
     wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wafcert_module);
 
-    if (wmcf == NULL || wmcf->zones.nelts == 0
-        || (ngx_process != NGX_PROCESS_WORKER
-            && ngx_process != NGX_PROCESS_SINGLE))
+    if (wmcf == NULL || wmcf->zones.nelts == 0) {
+        return NGX_OK;
+    }
+
+    /* nginx has just allowed it */
+
+    ngx_http_wafcert_no_core_dump(cycle->log);
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
         return NGX_OK;
     }
@@ -936,6 +956,24 @@ ngx_http_wafcert_init_process(ngx_cycle_t *cycle)
     }
 
     return ngx_http_wafcert_tls_init_process(cycle, wmcf);
+}
+
+
+/*
+ * Uploads, keys that are served and what opens a state directory are in the
+ * memory of a process itself, too.
+ */
+
+static void
+ngx_http_wafcert_no_core_dump(ngx_log_t *log)
+{
+#if (NGX_HAVE_PR_SET_DUMPABLE)
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      "prctl(PR_SET_DUMPABLE) failed, a core dump would hold "
+                      "private keys");
+    }
+#endif
 }
 
 
