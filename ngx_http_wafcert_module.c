@@ -906,8 +906,8 @@ ngx_http_wafcert_init_module(ngx_cycle_t *cycle)
 
     if (ccf->rlimit_core > 0) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "\"worker_rlimit_core\" has no effect: core dumps would "
-                      "hold private keys");
+                      "\"worker_rlimit_core\" has no effect beside "
+                      "\"wafcert_zone\": core dumps would hold private keys");
     }
 
     zone = wmcf->zones.elts;
