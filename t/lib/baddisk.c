@@ -14,8 +14,9 @@
  *
  * has three words: "<what to do> <times> <part of the path>".  What to do is
  * "hold", until the file is gone, and with "hold:<error>" to fail then, or
- * "sleep:<milliseconds>", or the number of an error.  "times" is how often, 0: always.  Each call that this happens to adds
- * a line, the path, to "<call>.log".
+ * "sleep:<milliseconds>", or the number of an error.  "times" is how often, 0:
+ * always.  Each call that this happens to adds a line, the path, to
+ * "<call>.log".
  */
 
 
