@@ -7,6 +7,7 @@
 use strict;
 use warnings;
 
+use Cwd ();
 use Test::More;
 
 use lib 't/lib';
@@ -39,7 +40,13 @@ ok($taken, 'worker_rlimit_core is taken');
 like($said, qr/\[warn\] [^\n]*"worker_rlimit_core" has no effect/,
      'and that it has no effect is told');
 
+# "working_directory" is the workers'; the master's is that of the start
+my $cwd = Cwd::getcwd();
+
+chdir $cores or die "$cores: $!\n";
 $server->start;
+chdir $cwd or die "$cwd: $!\n";
+
 is($server->request(POST => '', upload('a'))->{status}, 200, 'an upload');
 
 my @workers = $server->workers;
