@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,27 +87,13 @@ work(void *arg)
 
 
 static double
-now(void)
+seconds(clockid_t clock)
 {
     struct timespec  ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(clock, &ts);
 
     return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-
-/* seconds of the processor; what the kernel does by itself is not in it */
-
-static double
-used(void)
-{
-    struct rusage  ru;
-
-    (void) getrusage(RUSAGE_SELF, &ru);
-
-    return ru.ru_utime.tv_sec + ru.ru_stime.tv_sec
-           + (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
 }
 
 
@@ -117,9 +102,9 @@ main(int argc, char **argv)
 {
     int             i, threads;
     char            dir[8];
-    double          start, cpu;
+    double          time, cpu;
     pthread_t      *thread;
-    unsigned long   before;
+    unsigned long   files;
 
     if (argc != 5) {
         fprintf(stderr, "usage: fsync directory threads seconds size\n");
@@ -161,18 +146,17 @@ main(int argc, char **argv)
 
     /* as the load has it: the clock runs when it is under way */
     sleep(1);
-    start = now();
-    cpu = used();
-    before = done;
+    time = seconds(CLOCK_MONOTONIC);
+    cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    files = done;
 
     sleep(atoi(argv[3]));
 
-    before = done - before;
-    start = now() - start;
-    cpu = used() - cpu;
+    files = done - files;
+    time = seconds(CLOCK_MONOTONIC) - time;
+    cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 
-    printf("%.1f %.1f %.1f\n", before / start, before / cpu,
-           100 * cpu / start);
+    printf("%.1f %.1f %.1f\n", files / time, files / cpu, 100 * cpu / time);
 
     stop = 1;
 
