@@ -1,0 +1,126 @@
+#!/usr/bin/perl
+
+# A state directory of an earlier version: what was answered 200 then is there
+# now, whatever is refused today.
+#
+# t/data/state-1.tar.gz was made by commit 7d5759e on nginx 1.22.1, by uploads
+# to a server with "wafcert_zone zone=certs:4m state=state seal_key=seal.key".
+# It has that directory and that key, which seals nothing else; state-1.json has
+# what was listed and shown then, in that order, of content and key the SHA-256.
+# Made by "openssl req" and "openssl ca" for the years 2024 to 2123, the project
+# "project" has
+#
+#   example     t/data/create-request.json: RSA-1024, expired
+#   rsa, ec     ordinary ones, with their issuer
+#   dot         the names "." and dot.upgrade.test
+#   many        1200 names, n1.upgrade.test to n1200.upgrade.test
+#   equal       1200 times the name equal.upgrade.test
+#   rsa-8192    a key of that size
+#   usage       an EC key with the usage keyAgreement only
+#   self        an EC key, whose issuer has its subject and an RSA key
+#   attributes  a PKCS#8 key with the attribute keyUsage behind it
+#
+# and the project "order" has order-1 to order-5, of which the second was
+# renamed and then renewed with what "ec" has, and the fourth deleted.
+
+use strict;
+use warnings;
+
+use Digest::SHA ();
+use JSON::PP ();
+use Test::More;
+
+use lib 't/lib';
+use Wafcert::Server;
+use Wafcert::TLS;
+
+my ($port) = ports(1);
+my $server = Wafcert::Server->new(
+    start => 0, size => '4m', state => 'state', workers => 2,
+    server => 'wafcert_return_key always;'
+);
+my $ssl = install('own', certificate(hosts => [ 'own.test' ]));
+my @expected = @{JSON::PP::decode_json(
+    Wafcert::Fixtures::read_file('t/data/state-1.json'))};
+
+unlink "$server->{prefix}/seal.key";
+system('tar', '-xzf', 't/data/state-1.tar.gz', '-C', $server->{prefix}) == 0
+    or die "t/data/state-1.tar.gz was not unpacked\n";
+
+$server->configure(http => <<"END");
+    server {
+        listen 127.0.0.1:$port ssl;
+        wafcert_serve zone=certs;
+        $ssl
+    }
+END
+
+
+sub has_all {
+    my ($what) = @_;
+
+    my @got;
+
+    for my $project ('project', 'order') {
+        my $path = "//v1/$project/waf/certificate";
+
+        for my $item (@{$server->request(GET => $path)->json->{items}}) {
+            my $shown = $server->request(GET => "$path/$item->{id}")->json;
+
+            push @got, {
+                project => $project,
+                (map { $_ => $shown->{$_} } qw(id name revision timestamp
+                                               expire_time fingerprint)),
+                (map { $_ => Digest::SHA::sha256_hex($shown->{$_} // '') }
+                     qw(content key))
+            };
+        }
+    }
+
+    is(join(' ', map { $_->{name} } @got),
+       join(' ', map { $_->{name} } @expected), "$what: all are listed");
+
+    for my $i (0 .. $#expected) {
+        is_deeply($got[$i], $expected[$i],
+                  "$what: $expected[$i]{name} is as it was, its key, too");
+    }
+}
+
+sub serves_all {
+    my ($what) = @_;
+
+    my %leaf = map { $_->{name} => $_->{fingerprint} } @expected;
+    my %name = (
+        'rsa.upgrade.test' => 'rsa', 'ec.upgrade.test' => 'ec',
+        'x.ec.upgrade.test' => 'ec', 'dot.upgrade.test' => 'dot',
+        'n1.upgrade.test' => 'many', 'n1200.upgrade.test' => 'many',
+        'equal.upgrade.test' => 'equal', 'self.upgrade.test' => 'self',
+        'attrs.upgrade.test' => 'attributes',
+        'order1.upgrade.test' => 'order-1'
+    );
+
+    for my $host (sort keys %name) {
+        is(handshake($port, $host)->{leaf}, $leaf{$name{$host}},
+           "$what: $host is served");
+    }
+}
+
+
+$server->start;
+like($server->news, $server->loaded(scalar @expected),
+     'every record is loaded');
+has_all('started');
+serves_all('started');
+
+ok($server->reload, 'a reload');
+has_all('reloaded');
+
+$server->kill_all;
+$server->start;
+like($server->news, $server->loaded(scalar @expected),
+     'every record is loaded once more');
+has_all('killed and started');
+serves_all('killed and started');
+
+$server->ends_well(qr/signal 9/);
+done_testing;
