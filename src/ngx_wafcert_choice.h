@@ -26,14 +26,14 @@
 #define NGX_WAFCERT_HOST_MAX  255
 
 
-/* A host that is asked for. */
+/* A host that is asked for.  Each of the two ends with a NUL byte. */
 
 typedef struct {
     ngx_str_t                host;
     ngx_str_t                wildcard;      /* that covers it; empty: none */
     uint32_t                 key;
     uint32_t                 wildcard_key;
-    u_char                   buf[2 * NGX_WAFCERT_HOST_MAX + 1];
+    u_char                   buf[2 * (NGX_WAFCERT_HOST_MAX + 1)];
 } ngx_wafcert_name_t;
 
 
@@ -80,7 +80,11 @@ typedef struct {
 ngx_uint_t ngx_wafcert_view_has(const ngx_wafcert_view_t *view,
     const ngx_str_t *project);
 
-/* In lower case, and without its last dot.  NGX_DECLINED: it is no name. */
+/*
+ * In lower case, and without its last dot.  NGX_DECLINED: it is no name, since
+ * it is too long, has an empty label, a byte that is not printed, or a "*"
+ * that is not its first label.
+ */
 ngx_int_t ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
     size_t len);
 

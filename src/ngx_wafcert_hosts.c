@@ -15,13 +15,14 @@ static ngx_wafcert_host_t **ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh,
     uint32_t key);
 static ngx_wafcert_host_t **ngx_wafcert_host_change_locked(
     ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host);
-static ngx_uint_t ngx_wafcert_hosts_indexed(ngx_str_t *host);
+static ngx_uint_t ngx_wafcert_hosts_indexed(const ngx_str_t *host,
+    ngx_wafcert_name_t *name);
 static void ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host, ngx_wafcert_node_t *old, int64_t now);
 static void ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host);
 static ngx_uint_t ngx_wafcert_host_is(ngx_wafcert_host_t *host,
-    ngx_str_t *name);
+    ngx_str_t *name, uint32_t key);
 
 
 ngx_wafcert_hosts_t *
@@ -55,13 +56,9 @@ ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh, uint32_t key)
 static ngx_wafcert_host_t **
 ngx_wafcert_host_change_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
 {
-    ngx_wafcert_name_t  name;
+    sh->changed[host->key % NGX_WAFCERT_CHANGED] = sh->generation;
 
-    ngx_wafcert_host_name_locked(host, &name);
-
-    sh->changed[name.key % NGX_WAFCERT_CHANGED] = sh->generation;
-
-    return ngx_wafcert_hosts_list(sh, name.key);
+    return ngx_wafcert_hosts_list(sh, host->key);
 }
 
 
@@ -94,28 +91,9 @@ ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh)
 
 
 ngx_wafcert_host_t *
-ngx_wafcert_host_first(ngx_wafcert_node_t *n)
-{
-    if (n->hosts == NULL || n->hosts->len) {
-        return n->hosts;
-    }
-
-    return ngx_wafcert_host_next(n->hosts);
-}
-
-
-ngx_wafcert_host_t *
 ngx_wafcert_host_next(ngx_wafcert_host_t *host)
 {
-    while (!host->last) {
-        host++;
-
-        if (host->len) {
-            return host;
-        }
-    }
-
-    return NULL;
+    return host->last ? NULL : host + 1;
 }
 
 
@@ -140,11 +118,19 @@ ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
     ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since)
 {
     size_t               i;
-    ngx_str_t            name;
-    ngx_uint_t           n;
+    ngx_str_t            text;
+    ngx_uint_t           n, k;
+    ngx_wafcert_name_t   name;
     ngx_wafcert_host_t  *host;
 
-    n = ngx_wafcert_hosts_count(hosts);
+    n = 0;
+
+    for (i = 0; i < hosts->len; i += text.len + 1) {
+        text.data = hosts->data + i;
+        text.len = ngx_strlen(text.data);
+
+        n += ngx_wafcert_hosts_indexed(&text, &name);
+    }
 
     if (n == 0) {
         return NGX_OK;
@@ -157,17 +143,20 @@ ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
 
     record->hosts = host;
 
-    for (i = 0; i < hosts->len; i += name.len + 1) {
+    for (i = 0, k = 0; n; i += text.len + 1, k++) {
+        text.data = hosts->data + i;
+        text.len = ngx_strlen(text.data);
 
-        name.data = hosts->data + i;
-        name.len = ngx_strlen(name.data);
+        if (!ngx_wafcert_hosts_indexed(&text, &name)) {
+            continue;
+        }
 
         host->next = NULL;
         host->record = record;
-        host->since = since ? *since++ : 0;
+        host->since = since ? since[k] : 0;
+        host->key = name.key;
         host->offset = i;
-        host->len = ngx_wafcert_hosts_indexed(&name) ? name.len : 0;
-        host->last = (i + name.len + 1 == hosts->len);
+        host->last = (--n == 0);
 
         host++;
     }
@@ -176,25 +165,13 @@ ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
 }
 
 
-/* no host has another name, and no wildcard but the first label is one */
+/* no client asks for another name, nor for one with its last dot */
 
 static ngx_uint_t
-ngx_wafcert_hosts_indexed(ngx_str_t *host)
+ngx_wafcert_hosts_indexed(const ngx_str_t *host, ngx_wafcert_name_t *name)
 {
-    u_char  *p, *last;
-
-    p = host->data;
-    last = p + host->len;
-
-    if (host->len == 0 || host->len > NGX_WAFCERT_HOST_MAX) {
-        return 0;
-    }
-
-    if (host->len > 2 && p[0] == '*' && p[1] == '.') {
-        p++;
-    }
-
-    return ngx_strlchr(p, last, '*') == NULL;
+    return ngx_wafcert_name_init(name, host->data, host->len) == NGX_OK
+           && name->host.len == host->len;
 }
 
 
@@ -224,10 +201,7 @@ ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n,
         now = (int64_t) tp->sec * 1000 + tp->msec;
     }
 
-    for (host = ngx_wafcert_host_first(n);
-         host;
-         host = ngx_wafcert_host_next(host))
-    {
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
         ngx_wafcert_host_date_locked(sh, host, old, now);
     }
 }
@@ -255,11 +229,12 @@ ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
 
     /* what has expired takes no name */
 
-    if (start > n->not_after) {
+    if (start > n->not_after
+        || ngx_wafcert_host_name_locked(host, &name) != NGX_OK)
+    {
         return;
     }
 
-    ngx_wafcert_host_name_locked(host, &name);
     ngx_wafcert_walk_start_locked(&walk, sh, &name);
 
     while ((h = ngx_wafcert_walk_next_locked(&walk))) {
@@ -288,10 +263,7 @@ ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
     ngx_wafcert_host_t  *host;
 
-    for (host = ngx_wafcert_host_first(n);
-         host;
-         host = ngx_wafcert_host_next(host))
-    {
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
         if (host->since <= n->not_after) {
             ngx_wafcert_host_extend_locked(sh, host);
         }
@@ -309,7 +281,10 @@ ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
 
     n = host->record;
 
-    ngx_wafcert_host_name_locked(host, &name);
+    if (ngx_wafcert_host_name_locked(host, &name) != NGX_OK) {
+        return;
+    }
+
     ngx_wafcert_walk_start_locked(&walk, sh, &name);
 
     while ((h = ngx_wafcert_walk_next_locked(&walk)) && !walk.wildcard) {
@@ -333,37 +308,34 @@ ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
 
 
 void
-ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, int64_t *since)
+ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, const ngx_str_t *hosts,
+    int64_t *since)
 {
+    size_t               i;
     ngx_wafcert_host_t  *host;
 
     host = n->hosts;
 
-    if (host == NULL) {
-        return;
-    }
+    for (i = 0; host; i += ngx_strlen(hosts->data + i) + 1, since++) {
 
-    do {
-        *since++ = host->since;
-    } while (!host++->last);
+        if (i == host->offset) {
+            *since = host->since;
+            host = ngx_wafcert_host_next(host);
+        }
+    }
 }
 
 
 void
 ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n, ngx_wafcert_node_t *from)
 {
-    ngx_uint_t  i;
+    ngx_wafcert_host_t  *host, *old;
 
-    if (n->hosts == NULL || from->hosts == NULL) {
-        return;
-    }
-
-    for (i = 0; ; i++) {
-        n->hosts[i].since = from->hosts[i].since;
-
-        if (n->hosts[i].last || from->hosts[i].last) {
-            return;
-        }
+    for (host = n->hosts, old = from->hosts;
+         host && old;
+         host = ngx_wafcert_host_next(host), old = ngx_wafcert_host_next(old))
+    {
+        host->since = old->since;
     }
 }
 
@@ -373,10 +345,7 @@ ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
     ngx_wafcert_host_t  *host, **list;
 
-    for (host = ngx_wafcert_host_first(n);
-         host;
-         host = ngx_wafcert_host_next(host))
-    {
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
         list = ngx_wafcert_host_change_locked(sh, host);
 
         host->next = *list;
@@ -390,10 +359,7 @@ ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
     ngx_wafcert_host_t  *host, **list;
 
-    for (host = ngx_wafcert_host_first(n);
-         host;
-         host = ngx_wafcert_host_next(host))
-    {
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
         list = ngx_wafcert_host_change_locked(sh, host);
 
         while (*list != host) {
@@ -419,6 +385,7 @@ ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk, ngx_wafcert_sh_t *sh,
 ngx_wafcert_host_t *
 ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk)
 {
+    uint32_t             key;
     ngx_str_t           *text;
     ngx_wafcert_host_t  *host;
     ngx_wafcert_name_t  *name;
@@ -443,8 +410,9 @@ ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk)
         walk->host = host->next;
 
         text = walk->wildcard ? &name->wildcard : &name->host;
+        key = walk->wildcard ? name->wildcard_key : name->key;
 
-        if (ngx_wafcert_host_is(host, text)) {
+        if (ngx_wafcert_host_is(host, text, key)) {
             return host;
         }
     }
@@ -452,31 +420,44 @@ ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk)
 
 
 static ngx_uint_t
-ngx_wafcert_host_is(ngx_wafcert_host_t *host, ngx_str_t *name)
+ngx_wafcert_host_is(ngx_wafcert_host_t *host, ngx_str_t *name, uint32_t key)
 {
-    ngx_wafcert_cursor_t  cursor;
+    ngx_wafcert_node_t    *n;
+    ngx_wafcert_cursor_t   cursor;
 
-    if (host->len != name->len) {
+    n = host->record;
+
+    if (host->key != key || name->len >= n->hosts_len - host->offset) {
         return 0;
     }
 
-    ngx_wafcert_node_hosts(host->record, &cursor);
+    ngx_wafcert_node_hosts(n, &cursor);
     ngx_wafcert_skip(&cursor, host->offset);
 
-    return ngx_wafcert_equal(&cursor, name->data, name->len);
+    /* with the NUL byte that ends both */
+
+    return ngx_wafcert_equal(&cursor, name->data, name->len + 1);
 }
 
 
-void
+ngx_int_t
 ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
     ngx_wafcert_name_t *name)
 {
-    u_char                text[NGX_WAFCERT_HOST_MAX];
-    ngx_wafcert_cursor_t  cursor;
+    size_t                 len;
+    u_char                *end, *last;
+    u_char                 text[NGX_WAFCERT_HOST_MAX + 1];
+    ngx_wafcert_node_t    *n;
+    ngx_wafcert_cursor_t   cursor;
 
-    ngx_wafcert_node_hosts(host->record, &cursor);
+    n = host->record;
+    len = ngx_min(n->hosts_len - host->offset, sizeof(text));
+
+    ngx_wafcert_node_hosts(n, &cursor);
     ngx_wafcert_skip(&cursor, host->offset);
 
-    (void) ngx_wafcert_take(&cursor, text, host->len);
-    (void) ngx_wafcert_name_init(name, text, host->len);
+    last = ngx_wafcert_take(&cursor, text, len);
+    end = ngx_strlchr(text, last, '\0');
+
+    return end ? ngx_wafcert_name_init(name, text, end - text) : NGX_DECLINED;
 }

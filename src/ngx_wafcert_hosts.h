@@ -21,10 +21,10 @@
 
 
 /*
- * A name of a record, which has an array of them.  The text is the record's
- * own.  "since" tells, in ms, when the project came to have a valid certificate
- * for the name: one that follows on another takes it over, so that all of a
- * project that are valid at one time have the same.
+ * A name of a record, which has an array of those that a host may have.  The
+ * text is the record's own.  "since" tells, in ms, when the project came to
+ * have a valid certificate for the name: one that follows on another takes it
+ * over, so that all of a project that are valid at one time have the same.
  *
  * There may be more names than records, so the index is a table of lists: a
  * node of a tree would take twice the room.
@@ -34,9 +34,9 @@ struct ngx_wafcert_host_s {
     ngx_wafcert_host_t      *next;          /* in the index */
     ngx_wafcert_node_t      *record;
     int64_t                  since;
-    uint32_t                 offset;        /* in the record's hosts */
-    uint16_t                 len;           /* 0: no host has such a name */
-    uint16_t                 last;          /* of the record */
+    uint32_t                 key;
+    unsigned                 offset:31;     /* in the record's hosts */
+    unsigned                 last:1;        /* of the record */
 };
 
 
@@ -60,16 +60,15 @@ typedef struct {
 ngx_wafcert_hosts_t *ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool,
     size_t size);
 
-/* A record's names that a host may have; NULL: there is no more. */
-ngx_wafcert_host_t *ngx_wafcert_host_first(ngx_wafcert_node_t *n);
+/* The record's next one, after n->hosts; NULL: there is no more. */
 ngx_wafcert_host_t *ngx_wafcert_host_next(ngx_wafcert_host_t *host);
 
 /* Of names that each end with a NUL byte. */
 ngx_uint_t ngx_wafcert_hosts_count(const ngx_str_t *hosts);
 
 /*
- * Takes the memory for all names.  "since" is as it was stored, or NULL.
- * NGX_ERROR: there is no room.
+ * Takes the memory for the names that a host may have.  "since" has a number
+ * for each name, as it was stored, or is NULL.  NGX_ERROR: there is no room.
  */
 ngx_int_t ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
     ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since);
@@ -87,8 +86,9 @@ void ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh,
 void ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
 
-/* One for each of the record's names. */
-void ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, int64_t *since);
+/* One for each of the names in "hosts", the record's own. */
+void ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n,
+    const ngx_str_t *hosts, int64_t *since);
 
 /* The same from a record that "n" is a copy of. */
 void ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n,
@@ -114,8 +114,8 @@ void ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk,
     ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
 ngx_wafcert_host_t *ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk);
 
-/* The name of an entry. */
-void ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
+/* The name of an entry.  NGX_DECLINED: it is none. */
+ngx_int_t ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
     ngx_wafcert_name_t *name);
 
 

@@ -624,7 +624,7 @@ ngx_wafcert_store_since(ngx_wafcert_store_t *store,
     }
 
     if (n && n->hosts_len == hosts->len) {
-        ngx_wafcert_hosts_since_locked(n, since);
+        ngx_wafcert_hosts_since_locked(n, hosts, since);
     }
 
     ngx_wafcert_zone_unlock(store);

@@ -130,7 +130,8 @@ sub tlv {
     return pack('C', $tag)
            . ($n < 128 ? pack('C', $n)
               : $n < 256 ? pack('CC', 0x81, $n)
-              : pack('Cn', 0x82, $n))
+              : $n < 65536 ? pack('Cn', 0x82, $n)
+              : pack('CCn', 0x83, $n >> 16, $n & 65535))
            . $body;
 }
 

@@ -22,9 +22,12 @@ use MIME::Base64 ();
 use POSIX ();
 use Time::HiRes ();
 
+use Wafcert::Broken ();
 use Wafcert::Fixtures ();
 
-our @EXPORT = qw(certificate install create modify serves handshake client
+*tlv = \&Wafcert::Broken::tlv;
+
+our @EXPORT = qw(certificate unsigned install create modify serves handshake client
                  ports);
 
 my $json = JSON::PP->new->utf8->allow_nonref;
@@ -166,6 +169,31 @@ sub certificate {
 
     return pair($leaf, $arg{chain} ? read_file('inter.crt') : '',
                 read_file("$key.key"));
+}
+
+
+# One with these names, in any bytes, alone and signed by nobody.  Options are
+# those of certificate().
+my %signed;
+
+sub unsigned {
+    my ($names, %arg) = @_;
+
+    my $pair = $signed{join ' ', map { "$_=$arg{$_}" } sort keys %arg}
+               //= certificate(hosts => [ 'x' ], %arg, chain => 0);
+
+    my ($tbs, @rest) = Wafcert::Broken::members(
+                           Wafcert::Broken::der_of(\$pair->{chain}));
+    my @tbs = Wafcert::Broken::members(tlv(@$tbs));
+
+    $tbs[7][1] = tlv(0x30, tlv(0x30, tlv(6, "\x55\x1d\x11"),
+                     tlv(4, tlv(0x30, map { tlv(0x82, $_) } @$names))));
+
+    $tbs = tlv(0x30, map { tlv(@$_) } @tbs);
+
+    return pair(${Wafcert::Broken::armour('CERTIFICATE',
+                      tlv(0x30, $tbs, map { tlv(@$_) } @rest))},
+                '', $pair->{key});
 }
 
 
