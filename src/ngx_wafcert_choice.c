@@ -153,6 +153,7 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
     ngx_wafcert_rank_locked(&ranking, store->sh, name);
 
     choice->n = 0;
+    choice->chosen_at = now;
     choice->until = ranking.until;
     choice->generation = store->sh->generation;
 
@@ -182,7 +183,7 @@ ngx_uint_t
 ngx_wafcert_choice_holds(ngx_wafcert_store_t *store, ngx_wafcert_name_t *name,
     ngx_wafcert_choice_t *choice, int64_t now)
 {
-    return now < choice->until
+    return choice->chosen_at <= now && now < choice->until
            && ngx_wafcert_hosts_changed(store->sh, name) <= choice->generation;
 }
 

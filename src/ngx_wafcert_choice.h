@@ -50,7 +50,8 @@ typedef struct {
     ngx_uint_t               n;
     ngx_wafcert_entry_t      entries[WAFCERT_TYPES];
     ngx_atomic_uint_t        generation;    /* in which it was made */
-    int64_t                  until;         /* from when it does not hold, ms */
+    int64_t                  chosen_at;     /* it holds from then, in ms, */
+    int64_t                  until;         /* to then: clocks are put back */
 } ngx_wafcert_choice_t;
 
 

@@ -14,8 +14,8 @@
  */
 
 
-/* seconds; whoever waits longer has given up, or died */
-#define NGX_WAFCERT_TURN_MAX  60
+/* ms; whoever waits longer has given up, or died */
+#define NGX_WAFCERT_TURN_MAX  60000
 
 
 void
@@ -37,10 +37,10 @@ ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
         turn = &sh->turns[i];
 
         if (turn->number == 0
-            || ngx_time() - turn->time > NGX_WAFCERT_TURN_MAX)
+            || ngx_current_msec - turn->time > NGX_WAFCERT_TURN_MAX)
         {
             ngx_memcpy(turn->id, change->id, NGX_WAFCERT_ID_LEN);
-            turn->time = ngx_time();
+            turn->time = ngx_current_msec;
             turn->number = change->turn;
             break;
         }
@@ -97,7 +97,7 @@ ngx_wafcert_foreign_judge_locked(ngx_wafcert_sh_t *sh,
         turn = &sh->turns[i];
 
         if (turn->number && turn->number < change->turn
-            && ngx_time() - turn->time <= NGX_WAFCERT_TURN_MAX
+            && ngx_current_msec - turn->time <= NGX_WAFCERT_TURN_MAX
             && ngx_memcmp(turn->id, change->id, NGX_WAFCERT_ID_LEN) == 0)
         {
             return NGX_BUSY;

@@ -61,7 +61,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                 number;        /* 0: free */
-    time_t                   time;
+    ngx_msec_t               time;
     u_char                   id[NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_turn_t;
 
