@@ -42,7 +42,9 @@ static const wafcert_standing_t  ngx_http_wafcert_standings[] = {
     { "not_yet_valid", "is not valid yet, and waits until it is", 0 },
 
     { "weak_key", "OpenSSL's security level refuses its key, or a signature"
-      " in its chain", 0 }
+      " in its chain", 0 },
+
+    { "unusable", "OpenSSL failed to load it, or to sign with its key", 0 }
 };
 
 

@@ -92,6 +92,8 @@ static ngx_int_t ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
 static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_parse(
     ngx_http_wafcert_cache_t *cache, ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_wafcert_copy_t *copy);
+static ngx_int_t ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, const char *what);
 static X509 *ngx_http_wafcert_x509(const ngx_str_t *der);
 static EVP_PKEY *ngx_http_wafcert_cache_key(ngx_http_wafcert_cache_t *cache,
     wafcert_type_e type, const wafcert_key_t *key);
@@ -334,19 +336,52 @@ ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
             ngx_http_wafcert_identity_free(cache, *identity);
         }
 
+        ERR_clear_error();
+
         *identity = ngx_http_wafcert_cache_parse(cache, store, entry, &copy);
 
         if (*identity == NULL) {
-            ngx_ssl_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                          "wafcert cannot serve certificate %V",
-                          &copy.record.id);
-            rc = NGX_ERROR;
+            rc = ngx_http_wafcert_cache_failed(store, entry, "load");
         }
     }
 
     ngx_destroy_pool(pool);
 
     return rc;
+}
+
+
+/*
+ * OpenSSL has failed with a certificate, which nobody is to choose again, in
+ * whatever worker.  That it had no memory is no fault of the certificate's.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, const char *what)
+{
+    unsigned long  error;
+
+    error = ERR_peek_last_error();
+
+    if (error == 0 || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) {
+        ngx_ssl_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "wafcert has no memory to serve a certificate");
+        return NGX_ERROR;
+    }
+
+    if (ngx_wafcert_store_unusable(store, entry) != NGX_OK) {
+        ERR_clear_error();
+        return NGX_AGAIN;
+    }
+
+    ngx_ssl_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "wafcert serves certificate %*xs of project \"%V\", "
+                  "revision %ui, no more: OpenSSL cannot %s it",
+                  (size_t) NGX_WAFCERT_ID_LEN, entry->id, &entry->project,
+                  entry->revision, what);
+
+    return NGX_AGAIN;
 }
 
 

@@ -636,6 +636,7 @@ ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx)
     copy->record.name = ctx->change.name;
     copy->record.timestamp = ctx->change.timestamp;
     copy->record.revision = ctx->change.new_revision;
+    copy->record.unusable = 0;
     copy->record.facts = ctx->change.facts;
     copy->key = *ctx->change.key;
 }

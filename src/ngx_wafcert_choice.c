@@ -294,7 +294,8 @@ ngx_wafcert_in_view(ngx_wafcert_view_t *view, ngx_wafcert_node_t *n)
     project.data = n->project->name;
     project.len = n->project->len;
 
-    return n->level >= view->level && ngx_wafcert_view_has(view, &project);
+    return n->level >= view->level && !n->unusable
+           && ngx_wafcert_view_has(view, &project);
 }
 
 
@@ -425,6 +426,10 @@ ngx_wafcert_standing_locked(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_node_t *n, ngx_uint_t wildcard)
 {
     ngx_uint_t  grade, missing;
+
+    if (n->unusable) {
+        return NGX_WAFCERT_UNUSABLE;
+    }
 
     if (!ngx_wafcert_in_view(ranking->view, n)) {
         return NGX_WAFCERT_REFUSED;

@@ -65,7 +65,8 @@ typedef enum {
     NGX_WAFCERT_EXPIRED,                    /* one is valid */
     NGX_WAFCERT_TAKEN,                      /* another project had it first */
     NGX_WAFCERT_NOT_YET_VALID,
-    NGX_WAFCERT_REFUSED                     /* by the security level */
+    NGX_WAFCERT_REFUSED,                    /* by the security level */
+    NGX_WAFCERT_UNUSABLE                    /* OpenSSL has failed with it */
 } ngx_wafcert_standing_e;
 
 

@@ -90,6 +90,20 @@ ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh)
 }
 
 
+void
+ngx_wafcert_hosts_change_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
+{
+    ngx_wafcert_host_t  *host;
+
+    for (host = ngx_wafcert_host_first(n);
+         host;
+         host = ngx_wafcert_host_next(host))
+    {
+        (void) ngx_wafcert_host_change_locked(sh, host);
+    }
+}
+
+
 ngx_wafcert_host_t *
 ngx_wafcert_host_next(ngx_wafcert_host_t *host)
 {

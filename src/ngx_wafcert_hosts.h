@@ -106,8 +106,10 @@ void ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh,
 ngx_atomic_uint_t ngx_wafcert_hosts_changed(ngx_wafcert_sh_t *sh,
     ngx_wafcert_name_t *name);
 
-/* As if all had changed in this generation. */
+/* As if all had changed in this generation; or a record's names. */
 void ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh);
+void ngx_wafcert_hosts_change_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
 
 /* NULL: there is no more. */
 void ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk,

@@ -185,6 +185,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     record->revision = n->revision;
     record->facts = facts;
     record->level = 0;
+    record->unusable = n->unusable;
     record->standing = NULL;
     ngx_str_null(&record->taken);
     ngx_str_null(&record->bind_hosts);

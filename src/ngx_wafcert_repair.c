@@ -493,6 +493,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
         n->sequence = from->sequence;
         n->published = 0;
         n->busy = from->busy;
+        n->unusable = from->unusable;
         ngx_wafcert_hosts_copy_locked(n, from);
     }
 

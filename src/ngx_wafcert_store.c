@@ -605,6 +605,36 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
 }
 
 
+ngx_int_t
+ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry)
+{
+    ngx_int_t            rc;
+    ngx_wafcert_node_t  *n;
+
+    rc = NGX_DECLINED;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    n = ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
+
+    if (n && n->revision == entry->revision && n->sequence == entry->sequence
+        && !n->unusable)
+    {
+        n->unusable = 1;
+
+        store->sh->generation++;
+        ngx_wafcert_hosts_change_locked(store->sh, n);
+
+        rc = NGX_OK;
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
 void
 ngx_wafcert_store_since(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, const u_char *id, const ngx_str_t *hosts,

@@ -209,6 +209,14 @@ ngx_int_t ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_uint_t next);
 
 /*
+ * OpenSSL has failed with this revision, which no host is to get from now on:
+ * all workers choose again.  NGX_OK; NGX_DECLINED: it is known to be so, or is
+ * gone.
+ */
+ngx_int_t ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry);
+
+/*
  * Since when each of the hosts is its project's, in ms since 1970 UTC, for its
  * file: of a change that is reserved, or, if that is NULL, of a certificate.
  * Of what is gone, "since" is left as it was.

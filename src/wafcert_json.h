@@ -68,6 +68,7 @@ typedef struct {
     ngx_uint_t             level;         /* their security level */
     ngx_str_t              taken;         /* a host of another project */
     ngx_str_t              bind_hosts;    /* id, name and NUL byte of each */
+    ngx_uint_t             unusable;      /* OpenSSL has failed with it */
     const wafcert_standing_t  *standing;
 } wafcert_record_t;
 

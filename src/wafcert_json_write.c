@@ -516,6 +516,10 @@ wafcert_json_warnings(const wafcert_record_t *record, int64_t now)
         warnings |= 1u << WAFCERT_WARN_HOST_TAKEN;
     }
 
+    if (record->unusable) {
+        warnings |= 1u << WAFCERT_WARN_UNUSABLE;
+    }
+
     return warnings;
 }
 

@@ -541,6 +541,12 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
         "host_taken",
         "another project had a valid certificate for a host first, so this"
         " one is not served for it"
+    },
+
+    [WAFCERT_WARN_UNUSABLE] = {
+        "unusable",
+        "OpenSSL failed to load it, or to sign with its key, so it is not"
+        " served; the operator finds the cause in the error log"
     }
 };
 
