@@ -85,11 +85,9 @@ ngx_http_wafcert_capture_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    /* 204 has no body, and of a delete the status says all */
+    /* which has no body */
 
-    last = (r->headers_out.status == NGX_HTTP_NO_CONTENT
-            || (ctx->call == NGX_HTTP_WAFCERT_DELETE
-                && r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE));
+    last = (r->headers_out.status == NGX_HTTP_NO_CONTENT);
 
     if (last) {
         ngx_http_wafcert_capture_end(r, ctx);

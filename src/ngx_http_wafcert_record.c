@@ -44,8 +44,9 @@ struct ngx_http_wafcert_record_s {
 static ngx_uint_t ngx_http_wafcert_record_whole_list(ngx_http_request_t *r);
 static void ngx_http_wafcert_record_cleanup(void *data);
 static void ngx_http_wafcert_record_terminated(void *data);
-static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx,
-    ngx_str_t *text);
+static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text);
+static ngx_uint_t ngx_http_wafcert_record_accepted(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_record_gone(ngx_http_wafcert_record_t *rec,
     u_char *id);
 static void ngx_http_wafcert_record_event(ngx_http_request_t *r);
@@ -199,24 +200,28 @@ ngx_uint_t
 ngx_http_wafcert_record_wants(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_uint_t  accepted;
-
-    accepted = (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE);
-
     switch (ctx->call) {
 
     case NGX_HTTP_WAFCERT_LIST:
-        return accepted && ctx->record->list;
+        return r->headers_out.status == NGX_HTTP_OK && ctx->record->list;
 
     case NGX_HTTP_WAFCERT_CREATE:
-        return accepted;
+        return ngx_http_wafcert_record_accepted(r);
 
     case NGX_HTTP_WAFCERT_SHOW:
         return r->headers_out.status == NGX_HTTP_NOT_FOUND;
 
     default:
-        return accepted || r->headers_out.status == NGX_HTTP_NOT_FOUND;
+        return ngx_http_wafcert_record_accepted(r)
+               || r->headers_out.status == NGX_HTTP_NOT_FOUND;
     }
+}
+
+
+static ngx_uint_t
+ngx_http_wafcert_record_accepted(ngx_http_request_t *r)
+{
+    return r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE;
 }
 
 
@@ -225,36 +230,29 @@ ngx_http_wafcert_heard(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     ngx_str_t *text, const char *fault)
 {
     ngx_int_t                     rc;
-    ngx_uint_t                    accepted;
     ngx_http_wafcert_record_t    *rec;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     rec = ctx->record;
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    accepted = (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE);
-
-    rec->keep = accepted && (ctx->call == NGX_HTTP_WAFCERT_CREATE
-                             || ctx->call == NGX_HTTP_WAFCERT_MODIFY);
-
     ngx_memcpy(rec->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
 
-    if (accepted && ctx->call == NGX_HTTP_WAFCERT_DELETE) {
-        rc = ngx_http_wafcert_record_gone(rec, rec->id);
-
-    } else {
-        rc = text ? ngx_http_wafcert_record_parse(ctx, text) : NGX_DECLINED;
-    }
+    rc = text ? ngx_http_wafcert_record_parse(r, ctx, text) : NGX_DECLINED;
 
     ngx_memcpy(ctx->change.id, rec->id, NGX_WAFCERT_ID_LEN);
     ngx_wafcert_store_queue(wlcf->shm_zone->data, &ctx->change);
 
-    /* only of an upload it matters that the answer cannot be read */
+    /* only of a change it matters that the answer cannot be read */
 
-    if (rc == NGX_DECLINED && rec->keep) {
+    if (rc == NGX_DECLINED && ctx->call >= NGX_HTTP_WAFCERT_CREATE
+        && ngx_http_wafcert_record_accepted(r))
+    {
         (void) wafcert_refuse(&ctx->verdict, WAFCERT_ANSWER_ILLEGAL,
                               "the WAF's answer %s",
-                              text ? "is not JSON, or has no id" : fault);
+                              text ? "is not that of the API: JSON with the "
+                                     "certificate's id and no error_code"
+                                   : fault);
 
     } else if (rc != NGX_ERROR) {
         rc = NGX_AGAIN;
@@ -273,8 +271,11 @@ ngx_http_wafcert_record(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 }
 
 
+/* some other server may stand behind the location, too, and answer */
+
 static ngx_int_t
-ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text)
+ngx_http_wafcert_record_parse(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text)
 {
     ngx_int_t                   rc;
     ngx_str_t                  *code, *id;
@@ -288,6 +289,12 @@ ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text)
         return rc;
     }
 
+    if (ctx->call == NGX_HTTP_WAFCERT_DELETE
+        && r->headers_out.status == NGX_HTTP_NO_CONTENT)
+    {
+        return ngx_http_wafcert_record_gone(rec, rec->id);
+    }
+
     rc = wafcert_json_answer(&rec->said, text);
     if (rc != NGX_OK) {
         return rc;
@@ -296,9 +303,7 @@ ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text)
     id = &rec->said.id;
     code = &rec->said.error_code;
 
-    /* a 404 may be some other server's on the way */
-
-    if (!rec->keep) {
+    if (!ngx_http_wafcert_record_accepted(r)) {
         return (code->len == sizeof(NGX_HTTP_WAFCERT_NO_RESOURCE) - 1
                 && ngx_strncmp(code->data, NGX_HTTP_WAFCERT_NO_RESOURCE,
                                code->len)
@@ -306,17 +311,22 @@ ngx_http_wafcert_record_parse(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *text)
                ? ngx_http_wafcert_record_gone(rec, rec->id) : NGX_OK;
     }
 
-    if (ctx->call == NGX_HTTP_WAFCERT_MODIFY) {
-        return (id->len == 0
-                || ngx_memcmp(id->data, rec->id, NGX_WAFCERT_ID_LEN) == 0)
-               ? NGX_OK : NGX_DECLINED;
-    }
-
-    if (id->len == 0) {
+    if (rec->said.error || id->len == 0) {
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(rec->id, id->data, NGX_WAFCERT_ID_LEN);
+    if (ctx->call == NGX_HTTP_WAFCERT_CREATE) {
+        ngx_memcpy(rec->id, id->data, NGX_WAFCERT_ID_LEN);
+
+    } else if (ngx_memcmp(id->data, rec->id, NGX_WAFCERT_ID_LEN) != 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->call == NGX_HTTP_WAFCERT_DELETE) {
+        return ngx_http_wafcert_record_gone(rec, rec->id);
+    }
+
+    rec->keep = 1;
 
     return NGX_OK;
 }

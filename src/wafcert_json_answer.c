@@ -17,6 +17,7 @@
 static void wafcert_answer_word(ngx_str_t *word,
     const wafcert_json_abridged_t *abridged, const json_t *root,
     const char *name);
+static ngx_uint_t wafcert_answer_error(const json_t *root);
 static int64_t wafcert_answer_time(const json_t *root, const char *name);
 static ngx_int_t wafcert_answer_id(u_char *id, const json_t *value);
 static ngx_int_t wafcert_answer_digit(u_char ch);
@@ -59,6 +60,7 @@ wafcert_json_answer(wafcert_answer_t *answer, const ngx_str_t *text)
     wafcert_answer_word(&answer->error_code, &abridged, root, "error_code");
 
     answer->timestamp = wafcert_answer_time(root, "timestamp");
+    answer->error = wafcert_answer_error(root);
 
     return NGX_OK;
 }
@@ -153,6 +155,19 @@ wafcert_answer_word(ngx_str_t *word, const wafcert_json_abridged_t *abridged,
 }
 
 
+/* one that cannot be used tells of an error, too */
+
+static ngx_uint_t
+wafcert_answer_error(const json_t *root)
+{
+    const json_t  *code;
+
+    code = json_object_get(root, "error_code");
+
+    return code != NULL && !json_is_null(code);
+}
+
+
 static int64_t
 wafcert_answer_time(const json_t *root, const char *name)
 {
@@ -222,7 +237,8 @@ wafcert_listing_ids(wafcert_listing_t *listing, const json_t *root)
     total = json_object_get(root, "total");
     n = json_array_size(items);
 
-    if (!json_is_array(items) || !json_is_integer(total)
+    if (wafcert_answer_error(root)
+        || !json_is_array(items) || !json_is_integer(total)
         || json_integer_value(total) != (json_int_t) n)
     {
         return NGX_DECLINED;
@@ -245,6 +261,16 @@ wafcert_listing_ids(wafcert_listing_t *listing, const json_t *root)
 
     qsort(listing->ids, n, WAFCERT_ANSWER_ID_LEN, wafcert_listing_cmp);
     listing->nids = n;
+
+    for (i = 1; i < n; i++) {
+
+        if (wafcert_listing_cmp(listing->ids + (i - 1) * WAFCERT_ANSWER_ID_LEN,
+                                listing->ids + i * WAFCERT_ANSWER_ID_LEN)
+            == 0)
+        {
+            return NGX_DECLINED;
+        }
+    }
 
     return NGX_OK;
 }

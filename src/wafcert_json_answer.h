@@ -31,6 +31,7 @@ typedef struct {
     ngx_str_t              name;
     ngx_str_t              error_code;
     int64_t                timestamp;     /* ms since 1970 UTC */
+    unsigned               error:1;       /* there is some error_code */
 
     u_char                 binary[WAFCERT_ANSWER_ID_LEN];
     void                  *root;          /* what the strings belong to */
@@ -58,7 +59,8 @@ void wafcert_json_answer_free(wafcert_answer_t *answer);
 
 /*
  * NGX_OK: "listing" must be freed.  NGX_DECLINED: it is no list, or a part of
- * one: "total" is not the number of items.  NGX_ERROR: no memory.
+ * one: "total" is not the number of items, or one of them is there twice.
+ * NGX_ERROR: no memory.
  */
 ngx_int_t wafcert_json_listing(wafcert_listing_t *listing,
     const ngx_str_t *text);

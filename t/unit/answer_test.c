@@ -71,6 +71,7 @@ test_documented(void **state)
     assert_str(&a.name, "demo");
     assert_true(a.timestamp == 1650594410630);
     assert_str(&a.error_code, "");
+    assert_false(a.error);
 
     wafcert_json_answer_free(&a);
     wafcert_json_answer_free(&a);
@@ -88,6 +89,7 @@ test_error(void **state)
 
     assert_str(&a.error_code, "WAF.00022001");
     assert_int_equal(a.id.len, 0);
+    assert_true(a.error);
 
     wafcert_json_answer_free(&a);
 }
@@ -136,6 +138,7 @@ test_unusable(void **state)
         assert_int_equal(answer(&a, text), NGX_OK);
         assert_int_equal(a.name.len, 0);
         assert_int_equal(a.error_code.len, 0);
+        assert_int_equal(a.error, strcmp(names[i], "null") != 0);
         wafcert_json_answer_free(&a);
     }
 
@@ -268,6 +271,8 @@ test_no_listing(void **state)
         "{\"total\":1,\"items\":[{\"id\":1}]}",
         "{\"total\":2,\"items\":[{\"id\":\"" ID "\"},{\"id\":\"x\"}]}",
         "{\"total\":1,\"items\":[{\"id\":\"" ID "\"}]",
+        "{\"total\":2,\"items\":[{\"id\":\"" ID "\"},{\"id\":\"" ID "\"}]}",
+        "{\"total\":0,\"items\":[],\"error_code\":\"x\"}",
         "{\"total\":9223372036854775807,\"items\":[]}",
         "{\"total\":4294967296,\"items\":[]}"
     };
