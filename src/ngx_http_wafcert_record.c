@@ -497,11 +497,11 @@ ngx_http_wafcert_record_drop(ngx_http_request_t *r,
     ngx_str_null(&change->name);
 
     ngx_memcpy(entry.id, change->id, NGX_WAFCERT_ID_LEN);
-    entry.revision = 0;
+    entry.version = 0;
 
     (void) ngx_wafcert_store_entry(wlcf->shm_zone->data, &entry, 0);
 
-    change->revision = entry.revision;
+    change->version = entry.version;
 
     return ngx_http_wafcert_record_change(r, ctx);
 }
@@ -523,6 +523,7 @@ ngx_http_wafcert_record_keep(ngx_http_request_t *r,
 
     ngx_memcpy(change->id, rec->id, NGX_WAFCERT_ID_LEN);
     ngx_memzero(current, sizeof(wafcert_record_t));
+    ctx->current.version = 0;
 
     rc = ngx_http_wafcert_get(r, 1, &ctx->current);
     if (rc == NGX_ERROR) {
@@ -540,7 +541,7 @@ ngx_http_wafcert_record_keep(ngx_http_request_t *r,
 
     change->op = (known || change->facts == NULL) ? NGX_WAFCERT_MODIFY
                                                   : NGX_WAFCERT_CREATE;
-    change->revision = current->revision;
+    change->version = ctx->current.version;
     change->new_revision = current->revision + 1;
 
     change->name = rec->said.name.len ? rec->said.name

@@ -23,7 +23,7 @@ typedef struct {
     ngx_str_node_t               sn;            /* by id */
     ngx_queue_t                  queue;
     ngx_wafcert_store_t         *store;
-    ngx_uint_t                   revision;
+    uint64_t                     version;
     u_char                       id[NGX_WAFCERT_ID_LEN];
     u_char                       sha256[WAFCERT_SHA256_LEN];
 

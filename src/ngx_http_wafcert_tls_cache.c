@@ -283,7 +283,7 @@ ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
     *identity = found;
 
     if (found == NULL || found->store != store
-        || found->revision != entry->revision)
+        || found->version != entry->version)
     {
 
         rc = ngx_http_wafcert_cache_load(cache, store, entry, identity);
@@ -302,7 +302,7 @@ ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
 }
 
 
-/* "*identity" is another revision, whose place it takes, or NULL */
+/* "*identity" is another version, whose place it takes, or NULL */
 
 static ngx_int_t
 ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
@@ -325,7 +325,7 @@ ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
     rc = ngx_wafcert_store_get(store, &project, entry->id, 1, pool, &copy);
 
     if (rc == NGX_DECLINED
-        || (rc == NGX_OK && copy.record.revision != entry->revision))
+        || (rc == NGX_OK && copy.version != entry->version))
     {
         rc = NGX_AGAIN;
     }
@@ -408,7 +408,7 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
     identity = &cached->identity;
 
     identity->store = store;
-    identity->revision = entry->revision;
+    identity->version = entry->version;
     ngx_memcpy(identity->id, entry->id, NGX_WAFCERT_ID_LEN);
 
     identity->sn.str.len = NGX_WAFCERT_ID_LEN;

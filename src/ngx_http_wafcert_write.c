@@ -335,7 +335,7 @@ ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
 
     ctx->change.name = ctx->upload.name;
     ctx->change.timestamp = ngx_http_wafcert_now();
-    ctx->change.revision = 0;
+    ctx->change.version = 0;
     ctx->change.new_revision = 1;
     ctx->change.facts = &ctx->bundle.facts;
     ctx->change.key = &ctx->bundle.key;
@@ -436,7 +436,7 @@ ngx_http_wafcert_judge_current(ngx_http_request_t *r,
 
     ctx->change.name = ctx->current.record.name;
     ctx->change.timestamp = ctx->current.record.timestamp;
-    ctx->change.revision = ctx->current.record.revision;
+    ctx->change.version = ctx->current.version;
     ctx->change.new_revision = ctx->current.record.revision + 1;
 
     return NGX_OK;

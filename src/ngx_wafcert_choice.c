@@ -166,6 +166,7 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
         entry = &choice->entries[choice->n++];
 
+        entry->version = n->version;
         entry->revision = n->revision;
         entry->sequence = n->sequence;
         entry->project.len = n->project->len;
@@ -542,7 +543,8 @@ ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
     ngx_str_t *hosts)
 {
     size_t                  size, need;
-    ngx_uint_t              i, done, room, revision;
+    uint64_t                version;
+    ngx_uint_t              i, done, room;
     ngx_rbtree_key_t        key;
     ngx_wafcert_node_t     *n;
     ngx_wafcert_host_t     *host;
@@ -550,7 +552,7 @@ ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
     size = 0;
     done = 0;
-    revision = 0;
+    version = 0;
     ngx_str_null(hosts);
 
     ranking.view = view;
@@ -570,10 +572,10 @@ ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
             return NGX_OK;
         }
 
-        /* another revision is looked at from its start */
+        /* another version is looked at from its start */
 
-        if (n->revision != revision) {
-            revision = n->revision;
+        if (n->version != version) {
+            version = n->version;
             done = 0;
             hosts->len = 0;
         }

@@ -374,7 +374,7 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
             }
 
             change.op = NGX_WAFCERT_MODIFY;
-            change.revision = entry.revision;
+            change.version = entry.version;
         }
     }
 
@@ -420,7 +420,7 @@ ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, u_char *id)
 
     change.op = NGX_WAFCERT_DELETE;
     change.project = entry.project;
-    change.revision = entry.revision;
+    change.version = entry.version;
     ngx_memcpy(change.id, id, NGX_WAFCERT_ID_LEN);
 
     rc = ngx_wafcert_store_put(l->store, &change, &verdict);

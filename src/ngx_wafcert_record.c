@@ -177,6 +177,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     facts = &copy->facts;
     leaf = facts->chain;
 
+    copy->version = n->version;
     ngx_hex_dump(copy->id, n->id, NGX_WAFCERT_ID_LEN);
 
     record->id.len = sizeof(copy->id);

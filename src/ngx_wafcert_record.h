@@ -47,6 +47,7 @@ typedef struct {
     ngx_wafcert_project_t   *project;
     ngx_wafcert_host_t      *hosts;         /* ngx_wafcert_hosts.h */
     uint64_t                 sequence;      /* order of upload, unique */
+    uint64_t                 version;       /* of the bytes: never repeats */
     uint64_t                 published;     /* generation it came with */
     int64_t                  timestamp;
     int64_t                  not_before;

@@ -195,10 +195,9 @@ ngx_wafcert_repair_unmap(ngx_wafcert_repair_t *r)
 static void
 ngx_wafcert_repair_empty_locked(ngx_wafcert_store_t *store)
 {
-    ngx_wafcert_sh_t  *sh, kept;
+    ngx_wafcert_sh_t  *sh;
 
     sh = store->sh;
-    kept = *sh;
 
     ngx_wafcert_repair_wipe_locked(store);
     ngx_slab_init(store->shpool);
@@ -208,13 +207,8 @@ ngx_wafcert_repair_empty_locked(ngx_wafcert_store_t *store)
                                         "out as before, restart nginx");
     }
 
-    sh->generation = kept.generation + 1;
+    sh->generation++;
     ngx_wafcert_hosts_change_all_locked(sh);
-    sh->sequence = kept.sequence;
-    sh->state = kept.state;
-    sh->instance = kept.instance;
-    sh->seen = kept.seen;
-    sh->failing = kept.failing;
 }
 
 
@@ -491,6 +485,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
 
     if (n) {
         n->sequence = from->sequence;
+        n->version = from->version;
         n->published = 0;
         n->busy = from->busy;
         n->unusable = from->unusable;
@@ -501,7 +496,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
 }
 
 
-/* the same revision of the same record: ids are unique */
+/* the same version: copies keep it */
 
 static ngx_wafcert_node_t *
 ngx_wafcert_repair_find_locked(ngx_wafcert_repair_t *r,
@@ -519,9 +514,7 @@ ngx_wafcert_repair_find_locked(ngx_wafcert_repair_t *r,
     {
         found = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
 
-        if (found->revision == n->revision
-            && ngx_memcmp(found->id, n->id, NGX_WAFCERT_ID_LEN) == 0)
-        {
+        if (found->version == n->version) {
             return found;
         }
     }

@@ -211,6 +211,7 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
         }
 
         n->project = slot->project;
+        n->version = ++store->sh->version;
         ngx_wafcert_hosts_date_locked(store->sh, n, old);
 
         slot->new = n;
@@ -282,7 +283,7 @@ ngx_wafcert_judge_locked(ngx_wafcert_sh_t *sh,
             return NGX_BUSY;
         }
 
-        if (old->revision != change->revision) {
+        if (old->version != change->version) {
             return NGX_AGAIN;
         }
 
@@ -590,6 +591,7 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
              : ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
 
     if (n) {
+        entry->version = n->version;
         entry->revision = n->revision;
         entry->sequence = n->sequence;
         entry->project.data = entry->name;

@@ -30,6 +30,7 @@ typedef struct {
     wafcert_record_t      record;
     wafcert_facts_t       facts;        /* record.facts points here */
     wafcert_key_t         key;          /* der.data is NULL unless wanted */
+    uint64_t              version;
     u_char                id[2 * NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_copy_t;
 
@@ -53,7 +54,7 @@ typedef struct {
     u_char                 id[NGX_WAFCERT_ID_LEN];
     ngx_str_t              name;
     int64_t                timestamp;   /* ms since 1970 UTC */
-    ngx_uint_t             revision;    /* modify, delete: what was judged */
+    uint64_t               version;     /* modify, delete: what was judged */
     ngx_uint_t             new_revision;  /* create, modify */
     ngx_uint_t             quota;       /* of the project; 0: none */
     const wafcert_facts_t *facts;       /* NULL for delete */
@@ -80,10 +81,15 @@ typedef struct {
 } ngx_wafcert_dead_t;
 
 
-/* What there is of a certificate, wherever it belongs to. */
+/*
+ * What there is of a certificate, wherever it belongs to.  Each revision of
+ * each record is another version, never seen before in its zone: an id that
+ * was dropped and came back starts at revision 1 again.
+ */
 
 typedef struct {
     u_char                 id[NGX_WAFCERT_ID_LEN];
+    uint64_t               version;
     ngx_uint_t             revision;
     uint64_t               sequence;
     ngx_str_t              project;
@@ -161,7 +167,7 @@ ngx_int_t ngx_wafcert_store_count(ngx_wafcert_store_t *store,
  * NGX_DONE: a create that repeats an existing certificate; "named" is its id,
  * and "id" too, unless that is foreign.
  * NGX_BUSY: another change of the same name or record is under way: wait.
- * NGX_AGAIN: the record has another revision by now: judge again.
+ * NGX_AGAIN: the record has another version by now: judge again.
  * NGX_DECLINED: "verdict" tells why; name_duplicate: "named" is the id.
  */
 ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,

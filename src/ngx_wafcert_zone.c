@@ -277,7 +277,11 @@ ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* "writer" is left alone: it tells how far a repair has come */
+/*
+ * Memory that is new has zeros in it.  In a zone that is made again "writer"
+ * tells how far the repair has come, and no counter may start anew, however
+ * often a repair is cut short: they are left alone, as all that is not set.
+ */
 
 ngx_int_t
 ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
@@ -316,12 +320,6 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
 
     sh->magic = NGX_WAFCERT_MAGIC;
     sh->layout = NGX_WAFCERT_LAYOUT;
-    sh->generation = 0;
-    sh->sequence = 0;
-    sh->state = NULL;
-    sh->instance = 0;
-    sh->seen = 0;
-    sh->failing = 0;
 
     ngx_rbtree_init(&sh->ids, &sh->ids_sentinel, ngx_rbtree_insert_value);
     ngx_rbtree_init(&sh->issuers, &sh->issuers_sentinel,

@@ -77,6 +77,7 @@ typedef struct {
 
     ngx_atomic_t             generation;
     uint64_t                 sequence;
+    uint64_t                 version;       /* that was given last */
 
     /* ngx_wafcert_hosts.c: the generation that changed hosts of such a key */
     ngx_atomic_t             changed[NGX_WAFCERT_CHANGED];

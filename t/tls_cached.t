@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# A handshake with what the worker has in its cache takes no lock: it goes on
-# while another worker is stopped with the zone's lock in its hands, and after
-# uploads for other hosts.
+# What a worker keeps in its cache.  A handshake with what it has takes no lock:
+# it goes on while another worker is stopped with the zone's lock in its hands,
+# and after uploads for other hosts.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use Wafcert::Server;
 use Wafcert::Step;
 use Wafcert::TLS;
 
-my ($port) = ports(1);
+my ($port, $restored, $waf) = ports(3);
 my $own = certificate(hosts => [ 'own.test' ]);
 my $another = certificate(hosts => [ 'another.test' ]);
 my $pair = certificate(hosts => [ '*.cached.test', 'cached.test' ]);
@@ -29,6 +29,35 @@ $server->configure(http => <<"END");
         wafcert_serve zone=certs;
         $ssl
         location / { return 200 "\$pid \$wafcert_served_id"; }
+    }
+
+    # an edge, and a WAF that has whatever id it is asked for
+
+    wafcert_zone zone=edge:1m;
+
+    server {
+        listen 127.0.0.1:$restored ssl;
+        wafcert_serve zone=edge;
+        $ssl
+    }
+
+    server {
+        listen 127.0.0.1:$waf;
+
+        location ~ "/([0-9a-f]{32})\$" {
+            if (\$request_method = DELETE) {
+                return 204;
+            }
+
+            return 200 '{"id": "\$1"}';
+        }
+    }
+END
+
+$server->configure(server => <<"END");
+    location /waf/ {
+        wafcert_validate zone=edge record=on;
+        proxy_pass http://127.0.0.1:$waf;
     }
 END
 
@@ -88,6 +117,37 @@ SKIP: {
     freeze($server, $holder);
     shakes_hands('afterwards');
     kill CONT => $holder;
+}
+
+
+# An id that was dropped and is recorded anew starts with revision 1 again.
+
+{
+    my $path = '//waf/v1/project/waf/certificate/' . 'a1' x 16;
+
+    for (1 .. 2) {
+        for my $type (qw(rsa ec)) {
+            my $new = certificate(hosts => [ 'again.test' ], type => $type);
+
+            is($server->request(PUT => $path, qq({"name": "again",
+                                                  $new->{body}}))->{status},
+               200, "$type, recorded anew");
+
+            $server->wait_for('the record', sub {
+                handshake($restored, 'again.test')->{leaf} ne $own->{leaf}
+            });
+
+            my %served = map { handshake($restored, 'again.test')->{leaf} => 1 }
+                             1 .. 16;
+            is_deeply([ keys %served ], [ $new->{leaf} ],
+                      'and served by all workers');
+
+            is($server->request(DELETE => $path)->{status}, 204, 'dropped');
+            $server->wait_for('the record', sub {
+                handshake($restored, 'again.test')->{leaf} eq $own->{leaf}
+            });
+        }
+    }
 }
 
 $server->ends_well;
