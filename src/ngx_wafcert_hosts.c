@@ -95,10 +95,7 @@ ngx_wafcert_hosts_change_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
     ngx_wafcert_host_t  *host;
 
-    for (host = ngx_wafcert_host_first(n);
-         host;
-         host = ngx_wafcert_host_next(host))
-    {
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
         (void) ngx_wafcert_host_change_locked(sh, host);
     }
 }
