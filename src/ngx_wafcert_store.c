@@ -620,9 +620,7 @@ ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
 
     n = ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
 
-    if (n && n->revision == entry->revision && n->sequence == entry->sequence
-        && !n->unusable)
-    {
+    if (n && n->version == entry->version && !n->unusable) {
         n->unusable = 1;
 
         store->sh->generation++;
