@@ -143,6 +143,7 @@ typedef struct {
     ngx_wafcert_commit_t          commit;
     ngx_msec_t                    deadline;
     unsigned                      dry_run:1;
+    unsigned                      alone:1;        /* by what is sent only */
     unsigned                      validated:1;    /* "bundle" is to be freed */
 
     ngx_http_wafcert_list_t      *list;
@@ -235,6 +236,11 @@ ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
 /* NGX_OK: another change is waited for. */
 ngx_int_t ngx_http_wafcert_wait(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+
+/* Answers 200 with what has been, or would be, done; the key may be NULL. */
+ngx_int_t ngx_http_wafcert_done(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, wafcert_record_t *record,
+    const wafcert_key_t *key);
 
 /* Makes ctx->current of ctx->change, and a line for it in the log. */
 void ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx);

@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_wafcert_edge_judge(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_edge_member(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_edge_dry_run(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_edge_normalize(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_edge_restore(ngx_http_request_t *r,
@@ -115,9 +117,15 @@ ngx_http_wafcert_edge_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
         return ngx_http_wafcert_refuse(r);
     }
 
-    /* the WAF has no such parameter, and would make the change */
+    /*
+     * Whose token nobody has judged yet is told nothing of what is recorded;
+     * "off" tells that the network has judged the client.
+     */
 
-    if (ctx->dry_run) {
+    ctx->alone = (!wlcf->record
+                  || wlcf->auth == NGX_HTTP_WAFCERT_AUTH_UNSET);
+
+    if (ctx->dry_run && !ctx->alone) {
         return ngx_http_wafcert_write(r);
     }
 
@@ -160,6 +168,13 @@ ngx_http_wafcert_edge_body(ngx_http_request_t *r)
 
     if (rc != NGX_OK) {
         ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
+        return;
+    }
+
+    /* the WAF has no such parameter, and would make the change */
+
+    if (ctx->dry_run) {
+        ngx_http_finalize_request(r, ngx_http_wafcert_edge_dry_run(r, ctx));
         return;
     }
 
@@ -228,7 +243,7 @@ ngx_http_wafcert_edge_member(ngx_http_request_t *r,
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    if (wlcf->record) {
+    if (!ctx->alone) {
         rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
                                    ctx->change.id, 1, r->pool, &ctx->current);
 
@@ -254,6 +269,40 @@ ngx_http_wafcert_edge_member(ngx_http_request_t *r,
     ctx->validated = (rc == NGX_OK);
 
     return rc;
+}
+
+
+/* of an upload alone: without a certificate there is but a name to tell */
+
+static ngx_int_t
+ngx_http_wafcert_edge_dry_run(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    size_t             size;
+    ngx_buf_t         *b;
+    wafcert_record_t  *record;
+
+    record = &ctx->current.record;
+    record->name = ctx->upload.name;
+
+    if (ctx->upload.content.data) {
+        record->facts = &ctx->bundle.facts;
+
+        return ngx_http_wafcert_done(r, ctx, record,
+                                     ctx->upload.key.data ? &ctx->bundle.key
+                                                          : NULL);
+    }
+
+    size = wafcert_json_normalized(NULL, &record->name, NULL, NULL);
+
+    b = ngx_http_wafcert_buf(r, size, 0);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last += wafcert_json_normalized(b->last, &record->name, NULL, NULL);
+
+    return ngx_http_wafcert_answer(r, b, 0);
 }
 
 

@@ -272,6 +272,10 @@ ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
 
     record->level = view->view.level;
 
+    if (ctx->alone) {
+        return;
+    }
+
     (void) ngx_wafcert_taken(wlcf->shm_zone->data, &view->view, &ctx->project,
                              &record->facts->hosts, ngx_http_wafcert_now(),
                              &record->taken);

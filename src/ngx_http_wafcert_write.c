@@ -38,9 +38,6 @@ static ngx_int_t ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key);
 static ngx_int_t ngx_http_wafcert_existing(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
-static ngx_int_t ngx_http_wafcert_done(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, wafcert_record_t *record,
-    const wafcert_key_t *key);
 static ngx_int_t ngx_http_wafcert_done_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
@@ -642,7 +639,7 @@ ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     wafcert_record_t *record, const wafcert_key_t *key)
 {

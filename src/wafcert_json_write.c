@@ -281,7 +281,11 @@ wafcert_json_put_documented(wafcert_json_out_t *out,
         wafcert_json_string(out, "id", &record->id);
     }
 
-    wafcert_json_string(out, "name", &record->name);
+    /* a dry run may know none */
+
+    if (record->name.len) {
+        wafcert_json_string(out, "name", &record->name);
+    }
 
     if (parts & WAFCERT_JSON_CONTENT) {
         wafcert_json_put_content(out, facts);

@@ -122,6 +122,22 @@ my $known = known();
 like($known, qr/^$id www \w+ 1$/, 'what the API answers is recorded');
 
 
+# Without a token that was judged here, half a pair is judged by itself: what is
+# recorded would tell which ids there are.
+
+for my $pair (qw(rsa ec)) {
+    my ($key) = upload('x', $pair) =~ /("key": ".*")\}/s;
+
+    for my $to ($id, $other) {
+        my $answer = call(PUT => "/$to", "{$key}", 401,
+                          '{"error_code":"WAF.00012001"}');
+
+        logged(++$calls);
+        is($answer->{status}, 401, "half a pair ($pair) is the WAF's");
+    }
+}
+
+
 # Each answer that is not the API's, to each call.
 
 my $gone = '{"error_code":"WAF.00022001"}';

@@ -41,10 +41,24 @@ my %known_by = map { $_ => "known-$_" } qw(edge tiny durable);
 sub locations {
     my $waf = "http://127.0.0.1:$server->{port}/v1/";
 
-    return join "\n", map { <<"END" } keys %known_by;
+    return join "\n", <<"BLIND", map { <<"END" } keys %known_by;
+        location /blind/ {
+            wafcert_validate zone=edge;
+            wafcert_auth off;
+            rewrite ^/blind/(.*) /\$1 break;
+            proxy_pass http://127.0.0.1:$server->{port};
+        }
+
+        location /open/ {
+            wafcert_validate zone=edge record=on;
+            rewrite ^/open/(.*) /\$1 break;
+            proxy_pass http://127.0.0.1:$server->{port};
+        }
+BLIND
         location /$_/ {
             access_log logs/access.log edge;
             wafcert_validate zone=$_ record=on;
+            wafcert_auth off;
             rewrite ^/$_/(.*) /\$1 break;
             proxy_pass http://127.0.0.1:$server->{port};
             proxy_http_version 1.1;
@@ -286,6 +300,50 @@ for my $where (qw(edge durable)) {
 
     call($where, DELETE => "/$drift");
     knows($where, {}, 'and it is gone');
+}
+
+
+# Whoever has no token that was judged here, or asks where nothing is recorded,
+# is told of what he sends, and of nothing else.
+
+{
+    my $id = call('edge', POST => '', upload('secret', 'rsa'))->json->{id};
+    my $unknown = 'f' x 32;
+
+    knows('edge', { secret => $id }, 'one that is recorded');
+
+    is(call('edge', POST => '?dry_run=true', upload('secret', 'ec'))->verdict,
+       '400 name_duplicate', 'a dry run of who may know that');
+    is(call('edge', PUT => "/$id?dry_run=true", half(key => 'ec'))->verdict,
+       '400 key_mismatch', 'half of another pair, too');
+
+    for my $where (qw(open blind)) {
+        my $create = call($where, POST => '?dry_run=true',
+                          upload('secret', 'ec'));
+
+        is($create->{status}, 200, "$where: a dry run of a create");
+        is($create->json->{name}, 'secret', 'tells of the upload');
+        like($create->json->{subject}, qr/ec\.example/, 'as of any other');
+        unlike($create->{body}, qr/$id/, 'and of nothing else');
+
+        is(call($where, POST => '?dry_run=true',
+                upload('x', 'rsa') =~ s/"key": .*/"key": "x"}/sr)->verdict,
+           '400 key_no_pem', 'one that is not good is refused');
+
+        for ('{"name": "secret"}', half(key => 'ec'), half(content => 'ec'),
+             upload('secret', 'ec'))
+        {
+            my $known = call($where, PUT => "/$id?dry_run=true", $_);
+            my $other = call($where, PUT => "/$unknown?dry_run=true", $_);
+
+            is($known->{status}, 200, 'a dry run of a modify');
+            is($known->{body}, $other->{body},
+               'does not tell which ids there are');
+        }
+    }
+
+    call('edge', DELETE => "/$id");
+    knows('edge', {}, 'it is gone');
 }
 
 
