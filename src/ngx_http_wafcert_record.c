@@ -42,6 +42,7 @@ struct ngx_http_wafcert_record_s {
 
 
 static ngx_uint_t ngx_http_wafcert_record_whole_list(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_wafcert_record_harmless(ngx_str_t *arg);
 static void ngx_http_wafcert_record_cleanup(void *data);
 static void ngx_http_wafcert_record_terminated(void *data);
 static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_request_t *r,
@@ -124,26 +125,15 @@ ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
 
 /*
  * A page tells by "total" whether it is all there is.  What other parameters
- * ask for is the WAF's secret, and may leave something out.
+ * ask for is the WAF's secret, and may leave something out; and so may one
+ * that the WAF takes apart in another way, at ";" or after it is decoded.
  */
 
 static ngx_uint_t
 ngx_http_wafcert_record_whole_list(ngx_http_request_t *r)
 {
-    u_char      *p, *last, *end;
-    ngx_str_t    name;
-    ngx_uint_t   i;
-
-    static ngx_str_t  harmless[] = {
-        ngx_string("page"),
-        ngx_string("pagesize"),
-        ngx_string("pageSize"),
-        ngx_string("offset"),
-        ngx_string("limit"),
-        ngx_string("host")
-    };
-
-#define NGX_HTTP_WAFCERT_HARMLESS  (sizeof(harmless) / sizeof(harmless[0]))
+    u_char     *p, *last, *end;
+    ngx_str_t   arg;
 
     end = r->args.data + r->args.len;
 
@@ -154,24 +144,55 @@ ngx_http_wafcert_record_whole_list(ngx_http_request_t *r)
             last = end;
         }
 
-        name.data = p;
-        p = ngx_strlchr(p, last, '=');
-        name.len = (p ? p : last) - name.data;
+        arg.data = p;
+        arg.len = last - p;
 
-        for (i = 0; i < NGX_HTTP_WAFCERT_HARMLESS; i++) {
-            if (harmless[i].len == name.len
-                && ngx_strncmp(harmless[i].data, name.data, name.len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (name.len && i == NGX_HTTP_WAFCERT_HARMLESS) {
+        if (arg.len && !ngx_http_wafcert_record_harmless(&arg)) {
             return 0;
         }
     }
 
     return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_wafcert_record_harmless(ngx_str_t *arg)
+{
+    u_char      *p, *last;
+    ngx_str_t    value;
+    ngx_uint_t   i;
+
+    static const char  *numbers[] = {
+        "page=", "pagesize=", "pageSize=", "offset=", "limit="
+    };
+
+    if (ngx_http_wafcert_parameter(arg, "host=", &value)) {
+        return (value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0)
+               || (value.len == 5 && ngx_strncmp(value.data, "false", 5) == 0);
+    }
+
+    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+
+        if (!ngx_http_wafcert_parameter(arg, numbers[i], &value)) {
+            continue;
+        }
+
+        p = value.data;
+        last = p + value.len;
+
+        if (*p == '-') {
+            p++;
+        }
+
+        while (p < last && *p >= '0' && *p <= '9') {
+            p++;
+        }
+
+        return p == last;
+    }
+
+    return 0;
 }
 
 

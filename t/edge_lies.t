@@ -194,6 +194,17 @@ for ([ 'empty' => 200, '' ], [ 'another application' => 200, '[]' ],
     heard("a list: $what", $known, GET => '', undef, @answer);
 }
 
+# A list that may have been asked for less than all, as the WAF reads it.
+
+my $nothing = '{"total":0,"items":[]}';
+
+for (qw(page=1;name=x page=1%3Bname=x page=1%26name=x page=1&limit=1;name=x
+        host=true;name=x host=1 name=x page page= =1 Page=1 page=+1 page=1.0
+        host=true&&name=x enterprise_project_id=x))
+{
+    heard("a list, ?$_", $known, GET => "?$_", undef, 200, $nothing);
+}
+
 heard('a show that is not found elsewhere', $known, GET => "/$id", undef, 404,
       '{"error_code":"WAF.00014009"}');
 heard('a show that is empty', $known, GET => "/$id", undef, 200, $gone);
@@ -218,7 +229,7 @@ is(known(), '', 'and one without content');
 
 call(POST => '', upload('www', 'rsa'), 200, $accepted);
 logged(++$calls);
-call(GET => '', undef, 200, '{"total":0,"items":[]}');
+call(GET => '?page=1&pagesize=-1&host=true&', undef, 200, $nothing);
 logged(++$calls);
 is(known(), '', 'and a list');
 
