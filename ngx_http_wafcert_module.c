@@ -71,6 +71,11 @@ static ngx_conf_num_bounds_t  ngx_http_wafcert_serve_cache_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_wafcert_max_rsa_bits_bounds = {
+    ngx_conf_check_num_bounds, 0, WAFCERT_RSA_MAX_BITS
+};
+
+
 static ngx_command_t  ngx_http_wafcert_commands[] = {
 
     { ngx_string("wafcert_zone"),
@@ -177,6 +182,13 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wafcert_loc_conf_t, min_rsa_bits),
       NULL },
+
+    { ngx_string("wafcert_max_rsa_bits"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wafcert_loc_conf_t, max_rsa_bits),
+      &ngx_http_wafcert_max_rsa_bits_bounds },
 
     { ngx_string("wafcert_chain"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -417,6 +429,7 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
     conf->quota = NGX_CONF_UNSET;
     conf->reject_expired = NGX_CONF_UNSET_UINT;
     conf->min_rsa_bits = NGX_CONF_UNSET;
+    conf->max_rsa_bits = NGX_CONF_UNSET;
     conf->chain = NGX_CONF_UNSET_UINT;
 
     return conf;
@@ -449,10 +462,12 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->quota, prev->quota, 0);
     ngx_conf_merge_uint_value(conf->reject_expired, prev->reject_expired, 0);
     ngx_conf_merge_value(conf->min_rsa_bits, prev->min_rsa_bits, 0);
+    ngx_conf_merge_value(conf->max_rsa_bits, prev->max_rsa_bits, 4096);
     ngx_conf_merge_uint_value(conf->chain, prev->chain, WAFCERT_CHAIN_REPAIR);
 
     conf->policy.reject_expired = conf->reject_expired;
     conf->policy.min_rsa_bits = conf->min_rsa_bits;
+    conf->policy.max_rsa_bits = conf->max_rsa_bits;
     conf->policy.chain = conf->chain;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);

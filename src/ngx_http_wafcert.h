@@ -109,8 +109,9 @@ typedef struct {
 
     ngx_uint_t                 reject_expired;
     ngx_int_t                  min_rsa_bits;
+    ngx_int_t                  max_rsa_bits;
     ngx_uint_t                 chain;
-    wafcert_policy_t           policy;        /* made of these three */
+    wafcert_policy_t           policy;        /* made of these */
 } ngx_http_wafcert_loc_conf_t;
 
 

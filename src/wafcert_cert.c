@@ -691,17 +691,28 @@ wafcert_job_mismatch(wafcert_job_t *job, const wafcert_sent_t *match)
 static ngx_int_t
 wafcert_job_policy(wafcert_job_t *job)
 {
+    ngx_uint_t               min, max;
     const wafcert_public_t  *public;
 
+    min = job->policy->min_rsa_bits;
+    max = job->policy->max_rsa_bits;
     public = &job->leaf->cert->public;
 
-    if (public->algo.algo == WAFCERT_ALGO_RSA
-        && public->bits < job->policy->min_rsa_bits)
-    {
-        return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
-                              "the key is an RSA key of %lu bits, at least "
-                              "%lu are wanted", (u_long) public->bits,
-                              (u_long) job->policy->min_rsa_bits);
+    if (public->algo.algo == WAFCERT_ALGO_RSA) {
+
+        if (public->bits < min) {
+            return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
+                                  "the key is an RSA key of %lu bits, at "
+                                  "least %lu are wanted",
+                                  (u_long) public->bits, (u_long) min);
+        }
+
+        if (max && public->bits > max) {
+            return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_LARGE,
+                                  "the key is an RSA key of %lu bits, at "
+                                  "most %lu are allowed",
+                                  (u_long) public->bits, (u_long) max);
+        }
     }
 
     return wafcert_job_dates(job);

@@ -23,11 +23,7 @@
  */
 
 
-/*
- * The consistency of an RSA-8192 key takes 50 us, of an RSA-16384 key 200.
- * OpenSSL itself refuses longer exponents beside a modulus over 3072 bits.
- */
-#define WAFCERT_RSA_MAX_BITS       8192
+/* OpenSSL itself refuses longer ones beside a modulus over 3072 bits. */
 #define WAFCERT_RSA_MAX_EXPONENT   64
 
 /* An uncompressed point of P-521. */

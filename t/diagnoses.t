@@ -708,6 +708,10 @@ my @broken = (
     [ 'RSA-2048 where 3072 bits are wanted', { at => 'bits' },
       key_too_small => 'the key is an RSA key of 2048 bits, at least 3072 are'
       . ' wanted', 'openssl genpkey -algorithm RSA' ],
+    [ 'RSA-4098, by default',
+      { content => [qw(rsa4098.crt inter.crt)], key => 'rsa4098.key' },
+      key_too_large => 'the key is an RSA key of 4098 bits, at most 4096 are'
+      . ' allowed', 'openssl genpkey -algorithm RSA' ],
     [ 'expired', { at => 'reject', content => 'expired.crt',
                    key => 'ec.key' },
       cert_expired => 'the certificate in block 1 of content expired on'
@@ -943,6 +947,9 @@ my @good = (
       { content => 'ed.chain', key => pkcs8_ed('ed', 'ed') } ],
     [ 'RSA-4096',
       { content => [qw(rsa4096.crt inter.crt)], key => 'rsa4096.key' } ],
+    [ 'RSA-4098 where it may be',
+      { at => 'large', content => [qw(rsa4098.crt inter.crt)],
+        key => 'rsa4098.key' } ],
     [ 'RSA-1024',
       { content => [qw(rsa1024.crt inter.crt)], key => 'rsa1024.key' },
       weak_key => 'security level 2' ],
@@ -1076,7 +1083,8 @@ my @mended = (
 my $json = JSON::PP->new->utf8->canonical;
 my %policy = (keep => 'wafcert_chain keep', strict => 'wafcert_chain strict',
               reject => 'wafcert_expired reject',
-              bits => 'wafcert_min_rsa_bits 3072');
+              bits => 'wafcert_min_rsa_bits 3072',
+              large => 'wafcert_max_rsa_bits 8192');
 
 my $server = Wafcert::Server->new(
     workers => 1,

@@ -369,7 +369,35 @@ qr{\[emerg\] .*invalid number}
 
 
 
-=== TEST 30: any of them twice
+=== TEST 30: wafcert_max_rsa_bits: no number
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        wafcert_max_rsa_bits off;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid number}
+
+
+
+=== TEST 31: wafcert_max_rsa_bits: more than there may be
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        wafcert_max_rsa_bits 8193;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*value must be between 0 and 8192}
+
+
+
+=== TEST 32: any of them twice
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -384,7 +412,7 @@ qr{\[emerg\] .*"wafcert_return_key" directive is duplicate}
 
 
 
-=== TEST 31: wafcert_expired reject
+=== TEST 33: wafcert_expired reject
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -413,7 +441,7 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 32: wafcert_min_rsa_bits
+=== TEST 34: wafcert_min_rsa_bits
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -442,7 +470,47 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 33: wafcert_chain keep
+=== TEST 35: wafcert_max_rsa_bits
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        wafcert_max_rsa_bits 1024;
+    }
+
+    location /any/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        wafcert_max_rsa_bits 0;
+    }
+
+--- requests
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <request.crt>, "key": <request.key>}
+
+POST /v1/p/waf/certificate
+
+{"name": "b", "content": <rsa.chain>, "key": <rsa.key>}
+
+POST /v1/p/waf/certificate
+
+{"name": "c", "content": <ec.chain>, "key": <ec.key>}
+
+POST /any/v1/p/waf/certificate
+
+{"name": "b", "content": <rsa.chain>, "key": <rsa.key>}
+
+
+--- answers
+200 {"name": "a"}
+400 WAF.00021013 cert.illegal key_too_large: 2048 bits, at most 1024
+200 {"name": "c"}
+200 {"name": "b"}
+
+
+
+=== TEST 36: wafcert_chain keep
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -466,7 +534,7 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 34: wafcert_chain strict
+=== TEST 37: wafcert_chain strict
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -500,7 +568,7 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 35: wafcert_quota, for each project, and 0 is no limit
+=== TEST 38: wafcert_quota, for each project, and 0 is no limit
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -539,7 +607,7 @@ POST /any/v1/p/waf/certificate
 
 
 
-=== TEST 36: inherited from http and server
+=== TEST 39: inherited from http and server
 --- http_config
     wafcert_zone zone=certs:1m;
     wafcert_auth tokens=../html/tokens;
@@ -610,7 +678,7 @@ POST /other/v1/p/waf/certificate
 
 
 
-=== TEST 37: wafcert_auth: a URI that is none
+=== TEST 40: wafcert_auth: a URI that is none
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -623,7 +691,7 @@ qr{\[emerg\] .*invalid parameter "request=iam"}
 
 
 
-=== TEST 38: wafcert_auth: no URI
+=== TEST 41: wafcert_auth: no URI
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -636,7 +704,7 @@ qr{\[emerg\] .*invalid parameter "request="}
 
 
 
-=== TEST 39: wafcert_auth: twice
+=== TEST 42: wafcert_auth: twice
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -650,7 +718,7 @@ qr{\[emerg\] .*"wafcert_auth" directive is duplicate}
 
 
 
-=== TEST 40: wafcert_auth_cache: a time that is none
+=== TEST 43: wafcert_auth_cache: a time that is none
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -664,7 +732,7 @@ qr{\[emerg\] .*"wafcert_auth_cache" directive invalid value}
 
 
 
-=== TEST 41: wafcert_auth_roles: another kind of call
+=== TEST 44: wafcert_auth_roles: another kind of call
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -678,7 +746,7 @@ qr{\[emerg\] .*invalid parameter "delete=a"}
 
 
 
-=== TEST 42: wafcert_auth_roles: no role
+=== TEST 45: wafcert_auth_roles: no role
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -692,7 +760,7 @@ qr{\[emerg\] .*invalid parameter "write="}
 
 
 
-=== TEST 43: wafcert_auth_roles: an empty name, first
+=== TEST 46: wafcert_auth_roles: an empty name, first
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -706,7 +774,7 @@ qr{\[emerg\] .*invalid parameter "write=,a"}
 
 
 
-=== TEST 44: wafcert_auth_roles: an empty name in the middle
+=== TEST 47: wafcert_auth_roles: an empty name in the middle
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -720,7 +788,7 @@ qr{\[emerg\] .*invalid parameter "read=a b,,c"}
 
 
 
-=== TEST 45: wafcert_auth_roles: an empty name, last
+=== TEST 48: wafcert_auth_roles: an empty name, last
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -734,7 +802,7 @@ qr{\[emerg\] .*invalid parameter "read=a,"}
 
 
 
-=== TEST 46: wafcert_auth_roles: a kind of call twice
+=== TEST 49: wafcert_auth_roles: a kind of call twice
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -748,7 +816,7 @@ qr{\[emerg\] .*invalid parameter "read=b"}
 
 
 
-=== TEST 47: wafcert_auth_roles: twice
+=== TEST 50: wafcert_auth_roles: twice
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -763,7 +831,7 @@ qr{\[emerg\] .*"wafcert_auth_roles" directive is duplicate}
 
 
 
-=== TEST 48: wafcert_auth_service: another parameter
+=== TEST 51: wafcert_auth_service: another parameter
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -777,7 +845,7 @@ qr{\[emerg\] .*invalid parameter "token=abc"}
 
 
 
-=== TEST 49: wafcert_auth_service: no file
+=== TEST 52: wafcert_auth_service: no file
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -791,7 +859,7 @@ qr{\[emerg\] .*invalid parameter "token_file="}
 
 
 
-=== TEST 50: wafcert_auth_service: twice
+=== TEST 53: wafcert_auth_service: twice
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -806,7 +874,7 @@ qr{\[emerg\] .*"wafcert_auth_service" directive is duplicate}
 
 
 
-=== TEST 51: wafcert_auth_service: a file that is not there
+=== TEST 54: wafcert_auth_service: a file that is not there
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -820,7 +888,7 @@ qr{\[emerg\] .*open\(\) ".*/html/none" failed \(2: No such file}
 
 
 
-=== TEST 52: wafcert_auth_service: a directory
+=== TEST 55: wafcert_auth_service: a directory
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -834,7 +902,7 @@ qr{\[emerg\] .*".*/html" is not a file}
 
 
 
-=== TEST 53: wafcert_auth_service: two tokens, which no log quotes
+=== TEST 56: wafcert_auth_service: two tokens, which no log quotes
 --- config
     location /v1/ {
         wafcert_api zone=certs;
@@ -854,7 +922,7 @@ token-for-directives
 
 
 
-=== TEST 54: wafcert_auth request= and what goes with it, inherited or not
+=== TEST 57: wafcert_auth request= and what goes with it, inherited or not
 --- http_config
     wafcert_zone zone=certs:1m;
     wafcert_auth request=/iam;

@@ -908,6 +908,22 @@ test_policy(void **state)
     assert_int_equal(judge(&ec, &bundle, &verdict), NGX_OK);
     wafcert_bundle_free(&bundle);
 
+    policy.min_rsa_bits = 1024;
+    policy.max_rsa_bits = 1024;
+
+    assert_int_equal(judge(&small, &bundle, &verdict), NGX_OK);
+    wafcert_bundle_free(&bundle);
+
+    policy.min_rsa_bits = 0;
+    policy.max_rsa_bits = 1023;
+
+    assert_int_equal(judge(&small, &bundle, &verdict), NGX_DECLINED);
+    assert_int_equal(verdict.reason, WAFCERT_KEY_TOO_LARGE);
+    assert_non_null(strstr(verdict.message, "1024 bits, at most 1023"));
+
+    assert_int_equal(judge(&ec, &bundle, &verdict), NGX_OK);
+    wafcert_bundle_free(&bundle);
+
     assert_int_equal(judge(&old, &bundle, &verdict), NGX_DECLINED);
     assert_int_equal(verdict.reason, WAFCERT_CERT_EXPIRED);
     assert_non_null(strstr(verdict.message, "2021-02-28T12:00:00Z"));

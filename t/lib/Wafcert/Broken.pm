@@ -284,7 +284,8 @@ sub make {
 
 
 sub make_keys {
-    key("rsa$_", 'RSA', "rsa_keygen_bits:$_") for 1024, 3072, 4096;
+    key("rsa$_", 'RSA', "rsa_keygen_bits:$_") for 1024, 3072, 4096,
+                                                  4098;
     key('pss', 'RSA-PSS', 'rsa_keygen_bits:2048');
     key('koblitz', 'EC', 'ec_paramgen_curve:secp256k1');
     key('brainpool', 'EC', 'ec_paramgen_curve:brainpoolP256r1');
@@ -329,7 +330,7 @@ sub make_authorities {
 
 sub make_leaves {
     Wafcert::Fixtures::leaf($_)
-        for qw(rsa1024 rsa3072 rsa4096 pss koblitz brainpool dsa);
+        for qw(rsa1024 rsa3072 rsa4096 rsa4098 pss koblitz brainpool dsa);
     Wafcert::Fixtures::leaf('explicit', key => 'explicit');
     Wafcert::Fixtures::leaf('alien', key => 'ec2', issuer => 'strange');
     Wafcert::Fixtures::leaf('deep', key => 'ec', issuer => 'sub');
