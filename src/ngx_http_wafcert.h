@@ -115,7 +115,11 @@ typedef struct {
 } ngx_http_wafcert_loc_conf_t;
 
 
+typedef struct ngx_http_wafcert_ctx_s  ngx_http_wafcert_ctx_t;
+
 typedef void (*ngx_http_wafcert_handler_pt)(ngx_http_request_t *r);
+typedef void (*ngx_http_wafcert_event_pt)(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 typedef struct ngx_http_wafcert_iam_s      ngx_http_wafcert_iam_t;
 typedef struct ngx_http_wafcert_list_s     ngx_http_wafcert_list_t;
@@ -123,7 +127,10 @@ typedef struct ngx_http_wafcert_record_s   ngx_http_wafcert_record_t;
 typedef struct ngx_http_wafcert_capture_s  ngx_http_wafcert_capture_t;
 
 
-typedef struct {
+struct ngx_http_wafcert_ctx_s {
+    ngx_http_request_t           *request;
+    ngx_http_wafcert_loc_conf_t  *conf;           /* where it was made */
+
     ngx_http_wafcert_call_e       call;
     ngx_str_t                     project;
     ngx_str_t                     label;          /* of the token */
@@ -156,7 +163,7 @@ typedef struct {
 
     /* to go on later: for ngx_add_timer() and ngx_post_event() */
     ngx_event_t                   event;
-    ngx_http_wafcert_handler_pt   event_handler;
+    ngx_http_wafcert_event_pt     event_handler;
 
     /* what the variables tell */
     ngx_str_t                     name;
@@ -164,7 +171,7 @@ typedef struct {
     u_char                        fingerprint[2 * WAFCERT_SHA256_LEN];
     unsigned                      has_id:1;
     unsigned                      has_fingerprint:1;
-} ngx_http_wafcert_ctx_t;
+};
 
 
 extern ngx_module_t  ngx_http_wafcert_module;
@@ -210,7 +217,7 @@ ngx_int_t ngx_http_wafcert_write(ngx_http_request_t *r);
 
 /* Sets the time limit, and what ngx_http_wafcert_wait() calls. */
 void ngx_http_wafcert_start(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_handler_pt proceed);
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_event_pt proceed);
 
 /* The parameter, into ctx. */
 ngx_int_t ngx_http_wafcert_dry_run(ngx_http_request_t *r,
@@ -230,7 +237,7 @@ ngx_int_t ngx_http_wafcert_current_pem(ngx_http_request_t *r,
 /* Whether ctx->change leaves ctx->current as it is, but for the time. */
 ngx_uint_t ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx);
 
-/* ngx_wafcert_commit() of ctx->change, with the request as data. */
+/* ngx_wafcert_commit() of ctx->change, with ctx as data. */
 ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_wafcert_commit_pt handler);
 
@@ -360,9 +367,12 @@ ngx_int_t ngx_http_wafcert_no_memory(ngx_http_wafcert_ctx_t *ctx);
 ngx_int_t ngx_http_wafcert_send_header(ngx_http_request_t *r,
     ngx_uint_t status, off_t length);
 
-/* Makes ctx->event, which is cancelled with the request, call the handler. */
+/*
+ * Makes ctx->event, which is cancelled with the request, call the handler.
+ * By then a redirect, as of post_action, may have taken ctx from the request.
+ */
 void ngx_http_wafcert_set_event(ngx_http_request_t *r,
-    ngx_http_wafcert_handler_pt handler);
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_event_pt handler);
 
 /* Notes which certificate the request is about, for log and variables. */
 void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
@@ -372,8 +382,8 @@ void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
  * Copies the certificate that the request names, with its key if wanted.
  * NGX_DECLINED: ctx->verdict is not_found.  NGX_ERROR: no memory.
  */
-ngx_int_t ngx_http_wafcert_get(ngx_http_request_t *r, ngx_uint_t key,
-    ngx_wafcert_copy_t *copy);
+ngx_int_t ngx_http_wafcert_get(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key, ngx_wafcert_copy_t *copy);
 
 /* A parameter that is "true" or "false" (or absent); else NGX_ERROR. */
 ngx_int_t ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name);

@@ -115,6 +115,9 @@ ngx_http_wafcert_create_ctx(ngx_http_request_t *r)
 
     cln->handler = ngx_http_wafcert_cleanup;
 
+    ctx->request = r;
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
     ngx_http_set_ctx(r, ctx, ngx_http_wafcert_module);
 
     return ctx;
@@ -454,7 +457,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
 
     key = (wlcf->return_key == NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS);
 
-    rc = ngx_http_wafcert_get(r, key, &copy);
+    rc = ngx_http_wafcert_get(r, ctx, key, &copy);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -69,6 +69,13 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    /*
+     * nginx goes on with the phases whenever the client can be written to,
+     * which is none of what is waited for from here on
+     */
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
     rc = ngx_http_wafcert_judge_caller(r, ctx, ngx_http_wafcert_edge_resume);
 
     if (rc == NGX_AGAIN) {
@@ -79,6 +86,7 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
                         : ngx_http_wafcert_refuse(r);
 
     if (rc == NGX_DECLINED) {
+        r->write_event_handler = ngx_http_core_run_phases;
         return NGX_DECLINED;
     }
 

@@ -21,7 +21,7 @@
 
 struct ngx_http_wafcert_iam_s {
     ngx_queue_t                   queue;        /* if "queued" */
-    ngx_http_request_t           *request;
+    ngx_http_wafcert_ctx_t       *ctx;
     ngx_http_wafcert_handler_pt   handler;
 
     u_char                        digest[WAFCERT_SHA256_LEN];
@@ -47,12 +47,15 @@ static ngx_int_t ngx_http_wafcert_iam_header(ngx_http_headers_in_t *headers,
     const char *key, const char *lowcase_key, ngx_str_t *value);
 static void ngx_http_wafcert_iam_wait(ngx_http_request_t *r,
     ngx_http_wafcert_iam_t *iam);
+static void ngx_http_wafcert_iam_event(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_iam_resume(ngx_http_request_t *r);
 
 static ngx_queue_t *ngx_http_wafcert_iam_queue(ngx_http_wafcert_iam_t *iam);
 static ngx_http_wafcert_iam_t *ngx_http_wafcert_iam_same(
     ngx_http_wafcert_iam_t *iam, ngx_uint_t asked);
 static void ngx_http_wafcert_iam_wake(ngx_http_wafcert_iam_t *iam);
+static void ngx_http_wafcert_iam_next(ngx_http_wafcert_iam_t *iam);
 
 static ngx_int_t ngx_http_wafcert_iam_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
@@ -98,6 +101,10 @@ ngx_http_wafcert_iam(ngx_http_request_t *r, ngx_str_t *token,
 
     iam = ctx->iam;
 
+    if (iam->queued) {
+        return NGX_AGAIN;
+    }
+
     if (iam->rc == NGX_AGAIN) {
         iam->rc = ngx_wafcert_tokens_find(wlcf->shm_zone->data, iam->digest,
                                           wlcf->auth_cache, &iam->grant);
@@ -117,6 +124,10 @@ ngx_http_wafcert_iam(ngx_http_request_t *r, ngx_str_t *token,
                 return NGX_AGAIN;
             }
         }
+
+        /* there was no need to ask, or no way to */
+
+        ngx_http_wafcert_iam_next(iam);
     }
 
     return ngx_http_wafcert_iam_verdict(r, iam, write);
@@ -138,7 +149,7 @@ ngx_http_wafcert_iam_create(ngx_http_request_t *r, ngx_str_t *token)
         return NULL;
     }
 
-    iam->request = r;
+    iam->ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     iam->rc = NGX_AGAIN;
 
     if (ngx_wafcert_tokens_digest(wlcf->shm_zone->data, wmcf->validator,
@@ -322,9 +333,24 @@ ngx_http_wafcert_iam_wait(ngx_http_request_t *r, ngx_http_wafcert_iam_t *iam)
     iam->queued = 1;
     ngx_queue_insert_tail(ngx_http_wafcert_iam_queue(iam), &iam->queue);
 
-    ngx_http_wafcert_set_event(r, ngx_http_wafcert_iam_resume);
+    ngx_http_wafcert_set_event(r, iam->ctx, ngx_http_wafcert_iam_event);
 
     r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+static void
+ngx_http_wafcert_iam_event(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    if (ngx_http_get_module_ctx(r, ngx_http_wafcert_module) == ctx) {
+        ngx_http_wafcert_iam_resume(r);
+        return;
+    }
+
+    /* post_action: nobody waits for the verdict */
+
+    ngx_http_wafcert_iam_next(ctx->iam);
 }
 
 
@@ -394,22 +420,35 @@ ngx_http_wafcert_iam_same(ngx_http_wafcert_iam_t *iam, ngx_uint_t asked)
 static void
 ngx_http_wafcert_iam_wake(ngx_http_wafcert_iam_t *iam)
 {
-    ngx_http_wafcert_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(iam->request, ngx_http_wafcert_module);
-
     ngx_queue_remove(&iam->queue);
     iam->queued = 0;
 
-    ngx_post_event(&ctx->event, &ngx_posted_events);
+    ngx_post_event(&iam->ctx->event, &ngx_posted_events);
+}
+
+
+/* the first that waits has its turn, unless one is asked */
+
+static void
+ngx_http_wafcert_iam_next(ngx_http_wafcert_iam_t *iam)
+{
+    ngx_http_wafcert_iam_t  *next;
+
+    if (ngx_http_wafcert_iam_same(iam, 1)) {
+        return;
+    }
+
+    next = ngx_http_wafcert_iam_same(iam, 0);
+
+    if (next) {
+        ngx_http_wafcert_iam_wake(next);
+    }
 }
 
 
 void
 ngx_http_wafcert_iam_leave(ngx_http_wafcert_iam_t *iam)
 {
-    ngx_http_wafcert_iam_t  *next;
-
     if (iam->queued) {
         ngx_queue_remove(&iam->queue);
         iam->queued = 0;
@@ -417,12 +456,8 @@ ngx_http_wafcert_iam_leave(ngx_http_wafcert_iam_t *iam)
 
     /* it was asked, or was to be asked next */
 
-    if (iam->rc == NGX_AGAIN && ngx_http_wafcert_iam_same(iam, 1) == NULL) {
-        next = ngx_http_wafcert_iam_same(iam, 0);
-
-        if (next) {
-            ngx_http_wafcert_iam_wake(next);
-        }
+    if (iam->rc == NGX_AGAIN) {
+        ngx_http_wafcert_iam_next(iam);
     }
 }
 
@@ -458,8 +493,7 @@ ngx_http_wafcert_iam_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     ngx_queue_remove(&iam->queue);
     iam->queued = 0;
 
-    wlcf = ngx_http_get_module_loc_conf(iam->request,
-                                        ngx_http_wafcert_module);
+    wlcf = iam->ctx->conf;
 
     if (iam->rc == NGX_OK && wlcf->auth_cache) {
         ngx_wafcert_tokens_add(wlcf->shm_zone->data, iam->digest,
@@ -511,8 +545,7 @@ ngx_http_wafcert_iam_judge(ngx_http_request_t *sr,
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     log = sr->connection->log;
-    wlcf = ngx_http_get_module_loc_conf(iam->request,
-                                        ngx_http_wafcert_module);
+    wlcf = iam->ctx->conf;
 
     switch (status) {
 
@@ -559,8 +592,7 @@ ngx_http_wafcert_iam_read(ngx_http_wafcert_iam_t *iam, ngx_log_t *log)
     wafcert_verdict_t             verdict;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
-    wlcf = ngx_http_get_module_loc_conf(iam->request,
-                                        ngx_http_wafcert_module);
+    wlcf = iam->ctx->conf;
 
     if (iam->too_large) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -604,8 +636,7 @@ ngx_http_wafcert_iam_grant(ngx_http_wafcert_iam_t *iam,
     ngx_wafcert_grant_t          *grant;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
-    wlcf = ngx_http_get_module_loc_conf(iam->request,
-                                        ngx_http_wafcert_module);
+    wlcf = iam->ctx->conf;
 
     grant = &iam->grant;
 

@@ -507,20 +507,16 @@ ngx_http_wafcert_etag_matches(ngx_str_t *header, ngx_uint_t revision)
 
 
 ngx_int_t
-ngx_http_wafcert_get(ngx_http_request_t *r, ngx_uint_t key,
-    ngx_wafcert_copy_t *copy)
+ngx_http_wafcert_get(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_uint_t key, ngx_wafcert_copy_t *copy)
 {
     ngx_int_t                      rc;
     wafcert_link_t                *leaf;
-    ngx_http_wafcert_ctx_t        *ctx;
-    ngx_http_wafcert_loc_conf_t   *wlcf;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+    rc = ngx_wafcert_store_get(ctx->conf->shm_zone->data, &ctx->project,
                                ctx->change.id, key, r->pool, copy);
 
     if (rc == NGX_DECLINED) {
@@ -589,14 +585,10 @@ ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
 
 void
 ngx_http_wafcert_set_event(ngx_http_request_t *r,
-    ngx_http_wafcert_handler_pt handler)
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_event_pt handler)
 {
-    ngx_http_wafcert_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
-
     ctx->event.handler = ngx_http_wafcert_event;
-    ctx->event.data = r;
+    ctx->event.data = ctx;
     ctx->event.log = r->connection->log;
     ctx->event_handler = handler;
 }
@@ -609,12 +601,12 @@ ngx_http_wafcert_event(ngx_event_t *ev)
     ngx_http_request_t      *r;
     ngx_http_wafcert_ctx_t  *ctx;
 
-    r = ev->data;
+    ctx = ev->data;
+    r = ctx->request;
     c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
     ngx_http_set_log_request(c->log, r);
 
-    ctx->event_handler(r);
+    ctx->event_handler(r, ctx);
     ngx_http_run_posted_requests(c);
 }

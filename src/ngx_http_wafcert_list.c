@@ -53,7 +53,8 @@ static ngx_int_t ngx_http_wafcert_list_filters(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_arg_number(ngx_http_request_t *r,
     const char *name, ngx_int_t *value);
 static void ngx_http_wafcert_list_write(ngx_http_request_t *r);
-static void ngx_http_wafcert_list_proceed(ngx_http_request_t *r);
+static void ngx_http_wafcert_list_proceed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_list_count(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list);
 static ngx_int_t ngx_http_wafcert_list_send(ngx_http_request_t *r,
@@ -113,13 +114,13 @@ ngx_http_wafcert_list(ngx_http_request_t *r)
         return rc;
     }
 
-    ngx_http_wafcert_set_event(r, ngx_http_wafcert_list_proceed);
+    ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_list_proceed);
 
     ngx_wafcert_store_scan(wlcf->shm_zone->data, &list->scan);
     list->first = list->scan;
 
     r->main->count++;
-    ngx_http_wafcert_list_proceed(r);
+    ngx_http_wafcert_list_proceed(r, ctx);
 
     return NGX_DONE;
 }
@@ -315,18 +316,19 @@ ngx_http_wafcert_list_write(ngx_http_request_t *r)
         ngx_del_timer(wev);
     }
 
-    ngx_http_wafcert_list_proceed(r);
+    ngx_http_wafcert_list_proceed(r,
+                                  ngx_http_get_module_ctx(r,
+                                                   ngx_http_wafcert_module));
 }
 
 
 static void
-ngx_http_wafcert_list_proceed(ngx_http_request_t *r)
+ngx_http_wafcert_list_proceed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t                 rc;
-    ngx_http_wafcert_ctx_t   *ctx;
     ngx_http_wafcert_list_t  *list;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     list = ctx->list;
 
     if (ctx->event.posted) {

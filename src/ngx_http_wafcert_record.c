@@ -50,7 +50,8 @@ static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_wafcert_record_accepted(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_record_gone(ngx_http_wafcert_record_t *rec,
     u_char *id);
-static void ngx_http_wafcert_record_event(ngx_http_request_t *r);
+static void ngx_http_wafcert_record_event(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_record_step(ngx_http_request_t *r,
@@ -255,7 +256,7 @@ ngx_http_wafcert_heard(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     rec = ctx->record;
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wlcf = ctx->conf;
 
     ngx_memcpy(rec->id, ctx->change.id, NGX_WAFCERT_ID_LEN);
 
@@ -370,11 +371,10 @@ ngx_http_wafcert_record_gone(ngx_http_wafcert_record_t *rec, u_char *id)
 
 
 static void
-ngx_http_wafcert_record_event(ngx_http_request_t *r)
+ngx_http_wafcert_record_event(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_http_wafcert_record_go_on(r, ngx_http_get_module_ctx(r,
-                                                     ngx_http_wafcert_module),
-                                  NGX_AGAIN);
+    ngx_http_wafcert_record_go_on(r, ctx, NGX_AGAIN);
 }
 
 
@@ -386,7 +386,7 @@ ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     rec = ctx->record;
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wlcf = ctx->conf;
 
     for ( ;; ) {
 
@@ -470,7 +470,7 @@ ngx_http_wafcert_record_compare(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     rec = ctx->record;
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wlcf = ctx->conf;
 
     for (n = 0; n < NGX_HTTP_WAFCERT_RECORD_STEP; n++) {
 
@@ -507,7 +507,7 @@ ngx_http_wafcert_record_drop(ngx_http_request_t *r,
 
     rec = ctx->record;
     change = &ctx->change;
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wlcf = ctx->conf;
 
     ids = rec->gone.elts;
     rec->dropping = 1;
@@ -546,7 +546,7 @@ ngx_http_wafcert_record_keep(ngx_http_request_t *r,
     ngx_memzero(current, sizeof(wafcert_record_t));
     ctx->current.version = 0;
 
-    rc = ngx_http_wafcert_get(r, 1, &ctx->current);
+    rc = ngx_http_wafcert_get(r, ctx, 1, &ctx->current);
     if (rc == NGX_ERROR) {
         return rc;
     }
@@ -637,7 +637,7 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
     ngx_int_t                     rc;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wlcf = ctx->conf;
 
     ctx->change.project = ctx->project;
     ctx->change.quota = 0;
@@ -680,9 +680,9 @@ ngx_http_wafcert_recorded(ngx_wafcert_commit_t *commit, ngx_int_t rc)
     ngx_http_request_t      *r;
     ngx_http_wafcert_ctx_t  *ctx;
 
-    r = commit->data;
+    ctx = commit->data;
+    r = ctx->request;
     c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
     ngx_http_set_log_request(c->log, r);
 
@@ -733,7 +733,7 @@ ngx_http_wafcert_record_failed(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     rec = ctx->record;
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wlcf = ctx->conf;
 
     outdated = rec->keep && ctx->call == NGX_HTTP_WAFCERT_MODIFY;
 

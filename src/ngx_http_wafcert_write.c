@@ -18,7 +18,8 @@
 
 
 static void ngx_http_wafcert_body(ngx_http_request_t *r);
-static void ngx_http_wafcert_proceed(ngx_http_request_t *r);
+static void ngx_http_wafcert_proceed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_go_on(ngx_http_request_t *r,
@@ -60,7 +61,7 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
         }
 
         r->main->count++;
-        ngx_http_wafcert_proceed(r);
+        ngx_http_wafcert_proceed(r, ctx);
 
         return NGX_DONE;
     }
@@ -75,9 +76,9 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
 
 void
 ngx_http_wafcert_start(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
-    ngx_http_wafcert_handler_pt proceed)
+    ngx_http_wafcert_event_pt proceed)
 {
-    ngx_http_wafcert_set_event(r, proceed);
+    ngx_http_wafcert_set_event(r, ctx, proceed);
     ctx->deadline = ngx_current_msec + NGX_HTTP_WAFCERT_WAIT;
 }
 
@@ -113,7 +114,7 @@ ngx_http_wafcert_body(ngx_http_request_t *r)
         return;
     }
 
-    ngx_http_wafcert_proceed(r);
+    ngx_http_wafcert_proceed(r, ctx);
 }
 
 
@@ -133,12 +134,8 @@ ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx)
 /* judges, from the start each time, until the change is made or refused */
 
 static void
-ngx_http_wafcert_proceed(ngx_http_request_t *r)
+ngx_http_wafcert_proceed(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_http_wafcert_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
-
     ngx_http_wafcert_go_on(r, ctx, NGX_AGAIN);
 }
 
@@ -233,17 +230,13 @@ ngx_int_t
 ngx_http_wafcert_commit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     ngx_wafcert_commit_pt handler)
 {
-    ngx_http_wafcert_loc_conf_t  *wlcf;
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
-
-    ctx->commit.store = wlcf->shm_zone->data;
+    ctx->commit.store = ctx->conf->shm_zone->data;
     ctx->commit.change = &ctx->change;
     ctx->commit.verdict = &ctx->verdict;
     ctx->commit.pool = r->pool;
     ctx->commit.log = r->connection->log;
     ctx->commit.handler = handler;
-    ctx->commit.data = r;
+    ctx->commit.data = ctx;
 
     return ngx_wafcert_commit(&ctx->commit);
 }
@@ -266,9 +259,9 @@ ngx_http_wafcert_committed(ngx_wafcert_commit_t *commit, ngx_int_t rc)
     ngx_http_request_t      *r;
     ngx_http_wafcert_ctx_t  *ctx;
 
-    r = commit->data;
+    ctx = commit->data;
+    r = ctx->request;
     c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
     ngx_http_set_log_request(c->log, r);
 
@@ -412,7 +405,7 @@ ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_int_t         rc;
     ngx_table_elt_t  *if_match;
 
-    rc = ngx_http_wafcert_get(r, key, &ctx->current);
+    rc = ngx_http_wafcert_get(r, ctx, key, &ctx->current);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -445,11 +438,9 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
 {
     ngx_int_t                      rc;
-    ngx_http_wafcert_loc_conf_t   *wlcf;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     if (ctx->validated) {
         ctx->validated = 0;
@@ -457,7 +448,7 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     }
 
     rc = wafcert_validate(wmcf->validator, &ctx->bundle, content, key,
-                          &wlcf->policy, ngx_http_wafcert_now(),
+                          &ctx->conf->policy, ngx_http_wafcert_now(),
                           &ctx->verdict);
 
     ctx->validated = (rc == NGX_OK);
@@ -558,7 +549,7 @@ ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_wafcert_get(r, 1, &ctx->current);
+    rc = ngx_http_wafcert_get(r, ctx, 1, &ctx->current);
 
     if (rc == NGX_DECLINED) {
         return NGX_AGAIN;
@@ -576,10 +567,6 @@ ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 ngx_int_t
 ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_http_wafcert_loc_conf_t  *wlcf;
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
-
     if ((ngx_msec_int_t) (ctx->deadline - ngx_current_msec) <= 0) {
         return wafcert_refuse(&ctx->verdict, WAFCERT_COMMIT_TIMEOUT,
                               "another change of the certificate has not "
@@ -589,7 +576,7 @@ ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     /* or its worker is dead */
 
-    ngx_wafcert_sync_sweep(wlcf->shm_zone->data, r->connection->log);
+    ngx_wafcert_sync_sweep(ctx->conf->shm_zone->data, r->connection->log);
 
     ngx_add_timer(&ctx->event, NGX_HTTP_WAFCERT_POLL);
 

@@ -17,6 +17,8 @@ my $iam = Wafcert::Iam->new;
 
 my $server = Wafcert::Server->new(
     size => '4m', workers => 1, level => 'info',
+    # what is freed is overwritten: nothing is to look at it any more
+    env => { MALLOC_PERTURB_ => 165 },
     http => <<'END',
     wafcert_zone zone=edge:4m;
 END
@@ -50,14 +52,16 @@ $server->configure(server => $server->{server} . join '', map { <<"END" }
             wafcert_auth request=$_->[1];
             wafcert_auth_cache $_->[2];
             wafcert_auth_roles write=te_admin;
+            $_->[3]
             rewrite ^/[a-z]+/(.*) /\$1 break;
             proxy_pass http://127.0.0.1:$server->{port};
             proxy_http_version 1.1;
             proxy_set_header Connection "";
         }
 END
-    [ edge => '/iam', '60s' ], [ uncached => '/iam', 0 ],
-    [ down => '/iam-down', 0 ]);
+    [ edge => '/iam', '60s', '' ], [ uncached => '/iam', 0, '' ],
+    [ down => '/iam-down', 0, '' ],
+    [ after => '/iam', 0, 'post_action /empty;' ]);
 
 ok($server->reload, 'the configuration is taken');
 $server->settle;
@@ -201,6 +205,66 @@ knows('chunked-0 chunked-0.3 late-0 late-0.3', 'all are recorded');
 }
 
 
+# Connections that have had an answer: nginx is told that they can be written to
+# by the same event that brings the next request.  Nobody here has a token that
+# is worth anything.
+
+{
+    my $bad = $iam->token('status', status => 401, delay => 0.3);
+    my ($worker) = $server->workers;
+
+    my $connect = sub {
+        my $socket = $server->socket;
+        Wafcert::Server::write_all($socket, Wafcert::Server::wire(
+            GET => path('uncached'), undef, 'X-Auth-Token: nonsense'));
+        Wafcert::Server::read_answer($socket);
+        return $socket;
+    };
+
+    my $send = sub {
+        my ($socket, @request) = @_;
+        Wafcert::Server::write_all($socket, Wafcert::Server::wire(
+            $request[0], path('uncached', $request[1]), @request[2 .. 3]));
+        sleep 0.03;
+    };
+
+    my $answers = sub {
+        return join ' ', map { $_ ? $_->verdict : 'none' }
+                         map { Wafcert::Server::read_answer($_) } @_;
+    };
+
+    my @sockets = map { $connect->() } 1 .. 4;
+
+    for my $call ([ GET => '', undef ], [ POST => '', upload('nobody') ],
+                  [ POST => '?dry_run=true', upload('nobody') ],
+                  [ DELETE => '/' . '0' x 32, undef ])
+    {
+        asked();
+        $send->($_, @$call, "X-Auth-Token: $bad") for @sockets;
+
+        # one that waits goes away
+        splice @sockets, 1, 1, $connect->();
+
+        is($answers->(@sockets[0, 2, 3]),
+           join(' ', ('401 token_invalid') x 3), "$call->[0], over each");
+        is(asked(), 2, 'one question, and one of the new connection');
+    }
+
+    is(($server->workers)[0], $worker, 'the worker lives');
+
+    # and with a good one all get what they came for, once
+
+    for my $rest ('', '?dry_run=true') {
+        my $good = token(delay => 0.3);
+
+        $send->($_, POST => $rest, upload('kept'), "X-Auth-Token: $good")
+            for @sockets;
+        is($answers->(@sockets), join(' ', ('200') x @sockets),
+           "a good token, $rest");
+    }
+}
+
+
 # Clients that go away while the service is asked.
 
 {
@@ -219,6 +283,20 @@ knows('chunked-0 chunked-0.3 late-0 late-0.3', 'all are recorded');
     unlike(waf(), qr/gone/, 'what nobody waits for is not passed on');
     is(call('edge', $token, POST => '', upload('stays'))->{status}, 200,
        'and whoever comes next is');
+}
+
+# The same where nginx goes on with such a request elsewhere: others who wait for
+# the answer have it, whoever asks for it in the end.
+
+for my $gone ([ 0 ], [ 1 ], [ 2 ], [ 0, 1 ], [ 1, 2 ], [ 0, 1, 2 ]) {
+    my $token = token(delay => 0.3);
+    my @sockets = map { $server->send(POST => path('after'), upload("w$_"),
+                                      "X-Auth-Token: $token") } 1 .. 4;
+    sleep 0.1;
+    close $sockets[$_] for @$gone;
+
+    is(Wafcert::Server::read_answer($sockets[3])->{status}, 200,
+       "@$gone of 4 go away, and there is a post_action");
 }
 
 $server->ends_well(qr/cannot be read|status 50[24]|connect\(\) failed/);
