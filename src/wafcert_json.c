@@ -57,6 +57,11 @@ static ngx_uint_t wafcert_json_ends_with(const ngx_str_t *text, size_t pos,
 
 static ngx_int_t wafcert_json_object(const json_t *root,
     wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_json_alike(json_t *root, wafcert_verdict_t *verdict);
+static ngx_uint_t wafcert_json_folds_to(const ngx_str_t *name,
+    const ngx_str_t *known);
+static void wafcert_json_show_name(char *buf, size_t size,
+    const ngx_str_t *name);
 static ngx_int_t wafcert_json_present(const json_t *root, ngx_uint_t modify,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_json_fields(wafcert_upload_t *upload,
@@ -124,6 +129,10 @@ wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
     upload->buf = abridged.buf;
 
     rc = wafcert_json_object(root, verdict);
+
+    if (rc == NGX_OK) {
+        rc = wafcert_json_alike(root, verdict);
+    }
 
     if (rc == NGX_OK) {
         rc = wafcert_json_present(root, modify, verdict);
@@ -548,6 +557,112 @@ wafcert_json_object(const json_t *root, wafcert_verdict_t *verdict)
     }
 
     return NGX_DECLINED;
+}
+
+
+/*
+ * A decoder that folds case takes "Content" for "content", and of both the
+ * last: what is judged here must not be another than what is used there.
+ */
+
+static ngx_int_t
+wafcert_json_alike(json_t *root, wafcert_verdict_t *verdict)
+{
+    char         shown[64];
+    void        *iter;
+    ngx_str_t    name;
+    ngx_uint_t   i;
+    const char  *known;
+
+    for (iter = json_object_iter(root);
+         iter;
+         iter = json_object_iter_next(root, iter))
+    {
+        name.data = (u_char *) json_object_iter_key(iter);
+        name.len = json_object_iter_key_len(iter);
+
+        for (i = 0; i < WAFCERT_JSON_MEMBERS; i++) {
+            known = (const char *) wafcert_json_members[i].name.data;
+
+            if (!wafcert_json_folds_to(&name, &wafcert_json_members[i].name)
+                || ngx_strcmp(name.data, known) == 0)
+            {
+                continue;
+            }
+
+            wafcert_json_show_name(shown, sizeof(shown), &name);
+
+            (void) wafcert_refuse(verdict, WAFCERT_JSON_DUPLICATE_MEMBER,
+                                  "the body has a member \"%s\", which some "
+                                  "decoders take for \"%s\"", shown, known);
+            wafcert_hint(verdict, "spell the member \"%s\", and send it once",
+                         known);
+
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The folding of Go's encoding/json: ASCII, and the two characters beyond it
+ * that fold into ASCII, the long s and the Kelvin sign.
+ */
+
+static ngx_uint_t
+wafcert_json_folds_to(const ngx_str_t *name, const ngx_str_t *known)
+{
+    u_char  *p, *last, ch;
+    size_t   i;
+
+    p = name->data;
+    last = p + name->len;
+
+    for (i = 0; i < known->len && p < last; i++) {
+
+        if (last - p >= 3 && memcmp(p, "\xE2\x84\xAA", 3) == 0) {
+            ch = 'k';
+            p += 3;
+
+        } else if (last - p >= 2 && memcmp(p, "\xC5\xBF", 2) == 0) {
+            ch = 's';
+            p += 2;
+
+        } else {
+            ch = ngx_tolower(*p);
+            p++;
+        }
+
+        if (ch != known->data[i]) {
+            return 0;
+        }
+    }
+
+    return i == known->len && p == last;
+}
+
+
+/* A name that folds to a known one; what is not ASCII shows as an escape. */
+
+static void
+wafcert_json_show_name(char *buf, size_t size, const ngx_str_t *name)
+{
+    size_t  i, n;
+
+    for (i = 0, n = 0; i < name->len && n + 1 < size; i++) {
+
+        if (name->data[i] < 0x80) {
+            n += snprintf(buf + n, size - n, "%c", name->data[i]);
+
+        } else if (name->data[i] == 0xE2) {
+            n += snprintf(buf + n, size - n, "\\u212a");
+
+        } else if (name->data[i] == 0xC5) {
+            n += snprintf(buf + n, size - n, "\\u017f");
+        }
+    }
 }
 
 

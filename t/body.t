@@ -488,7 +488,39 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 24: deep nesting
+=== TEST 24: members that a decoder which folds case would take for others
+--- requests
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <ec.crt>, "key": <ec.key>, "Content": <rsa.crt>}
+
+POST /v1/p/waf/certificate
+
+{"\u004eAME": "b", "name": "a", "content": <ec.crt>, "key": <ec.key>}
+
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <ec.crt>, "\u212aey": <ec.key>}
+
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <ec.crt>, "key": <ec.key>,
+ "names": 1, "Key_": 2, "\uff2bey": 3, "more": {"Key": 4}}
+
+PUT /v1/p/waf/certificate/{id}
+
+{"name": "b", "KEY": null}
+
+--- answers
+400 WAF.00011003 request.body.illegal json_duplicate_member: a member "Content", which some decoders take for "content" | "content"
+400 WAF.00011003 request.body.illegal json_duplicate_member: "NAME"
+400 WAF.00011003 request.body.illegal json_duplicate_member: "\u212aey"
+200 {"id": "{id}"}
+400 WAF.00011003 request.body.illegal json_duplicate_member: "KEY"
+
+
+
+=== TEST 25: deep nesting
 --- requests
 POST /v1/p/waf/certificate
 
@@ -504,7 +536,7 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 25: bytes that are no text
+=== TEST 26: bytes that are no text
 --- request eval
 [
     "POST /v1/p/waf/certificate\n{\"name\": \"\xff\"}",
@@ -530,7 +562,7 @@ POST /v1/p/waf/certificate
 
 
 
-=== TEST 26: what was in the body is in no error
+=== TEST 27: what was in the body is in no error
 --- requests
 POST /v1/p/waf/certificate
 

@@ -825,7 +825,8 @@ my @broken = (
       field_missing => 'the body lacks "name", "content", "key"',
       'a create needs name, content and key' ],
     [ 'in capitals', { body => '{"Name": "a", "Content": "b", "Key": "c"}' },
-      field_missing => 'the body lacks "name", "content", "key"', 'needs' ],
+      json_duplicate_member => 'a member "Name", which some decoders take for'
+      . ' "name"', 'spell the member "name", and send it once' ],
     [ 'no key', { body => '{"name": "a", "content": "b", "key": null}' },
       field_missing => 'the body lacks "key"', 'needs' ],
     [ 'nothing to modify', { modify => 1 },

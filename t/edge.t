@@ -150,6 +150,10 @@ PUT /v1/p/waf/certificate/0123456789abcdef0123456789abcdef
 
 {"name": "a b"}
 
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <rsa.chain>, "key": <rsa.key>, "Content": <ec.chain>}
+
 --- answers
 400 WAF.00021013 cert.illegal key_mismatch
 access.log: edge POST 400 \[p\] \[-\] \[a\] \[key_mismatch\] \[-\]
@@ -159,6 +163,7 @@ error.log: wafcert refused: key_mismatch, project "p"
 400 WAF.00021013 cert.illegal key_pem_base64
 400 WAF.00021013 cert.illegal content_is_key
 400 WAF.00011005 name.illegal name_character
+400 WAF.00011003 request.body.illegal json_duplicate_member
 
 
 

@@ -189,6 +189,18 @@ static const upload_case_t  refused[] = {
     { "{\"name\":1,\"n\\u0061me\":1}", 0, CREATE,
       WAFCERT_JSON_DUPLICATE_MEMBER, "a member of the body" },
 
+    { "{\"name\": \"x\", \"Key\": \"y\"}", 0, MODIFY,
+      WAFCERT_JSON_DUPLICATE_MEMBER, "a member \"Key\", which some decoders "
+      "take for \"key\"" },
+    { "{\"content\": \"x\", \"\\u0043ONTENT\": 1}", 0, MODIFY,
+      WAFCERT_JSON_DUPLICATE_MEMBER, "\"CONTENT\"" },
+    { "{\"namE\": null, \"name\": \"x\"}", 0, MODIFY,
+      WAFCERT_JSON_DUPLICATE_MEMBER, "\"namE\"" },
+    { "{\"\xE2\x84\xAA\x45y\": \"y\", \"key\": \"y\"}", 0, MODIFY,
+      WAFCERT_JSON_DUPLICATE_MEMBER, "\"\\u212aEy\"" },
+    { "{\"\\u212aey\": \"y\"}", 0, CREATE,
+      WAFCERT_JSON_DUPLICATE_MEMBER, "take for \"key\"" },
+
     { "{}", 0, CREATE, WAFCERT_FIELD_MISSING,
       "lacks \"name\", \"content\", \"key\"" },
     { "{\"content\": \"x\"}", 0, CREATE, WAFCERT_FIELD_MISSING,
@@ -197,7 +209,7 @@ static const upload_case_t  refused[] = {
       "lacks \"key\"" },
     { "{\"name\": \"x\", \"content\": \"y\", \"key\": null}", 0, CREATE,
       WAFCERT_FIELD_MISSING, "lacks \"key\"" },
-    { "{\"Name\": \"x\", \"Key\": \"y\"}", 0, MODIFY, WAFCERT_FIELD_MISSING,
+    { "{\"title\": \"x\"}", 0, MODIFY, WAFCERT_FIELD_MISSING,
       "at least one of \"name\", \"content\", \"key\"" },
     { "{\"name\": null, \"content\": null, \"key\": null}", 0, MODIFY,
       WAFCERT_FIELD_MISSING, "at least one of" },
@@ -261,7 +273,12 @@ static const upload_case_t  accepted[] = {
     { "{\"name\": \"x\", \"content\": null}", 0, MODIFY, 0, NULL },
     { "{\"key\": \"\\u00e4\\ud83d\\ude00\"}", 0, MODIFY, 0, NULL },
     { "{\"key\": \"k\", \"more\": [{}, 1.5, null, \"\\u0000\"]}", 0, MODIFY,
-      0, NULL }
+      0, NULL },
+
+    /* not what a folded "key" is: longer, shorter, full-width, deeper */
+    { "{\"key\": \"k\", \"Keys\": 1, \"Ke\": 2, \"\": 3, \"\xE2\x84\xAA\": 4,"
+      " \"\xEF\xBC\xAB\x65y\": 5, \"more\": {\"Key\": 7}}",
+      0, MODIFY, 0, NULL }
 };
 
 
