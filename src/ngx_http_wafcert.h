@@ -74,6 +74,8 @@ typedef struct {
 
 
 typedef struct {
+    ngx_file_info_t                file;      /* that it is configured in */
+
     ngx_shm_zone_t                *shm_zone;  /* NULL: nothing to serve */
     ngx_array_t                    projects;  /* none: all */
 

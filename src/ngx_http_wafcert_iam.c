@@ -251,7 +251,10 @@ ngx_http_wafcert_iam_ask(ngx_http_request_t *r, ngx_http_wafcert_iam_t *iam,
         return NGX_ERROR;
     }
 
+    /* its list begins with a part that is in it */
+
     sr->headers_in = headers;
+    sr->headers_in.headers.last = &sr->headers_in.headers.part;
 
     /* the client's body has not been read, and is not for the IAM service */
     sr->request_body = body;
@@ -547,6 +550,19 @@ ngx_http_wafcert_iam_judge(ngx_http_request_t *sr,
     log = sr->connection->log;
     wlcf = iam->ctx->conf;
 
+#if (NGX_HTTP_CACHE)
+
+    /* to whatever question it was */
+
+    if (sr->cached) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "IAM service at \"%V\" was not asked: the answer came "
+                      "from a cache", &wlcf->iam_uri);
+        return NGX_ERROR;
+    }
+
+#endif
+
     switch (status) {
 
     case NGX_HTTP_OK:
@@ -619,7 +635,15 @@ ngx_http_wafcert_iam_read(ngx_http_wafcert_iam_t *iam, ngx_log_t *log)
         return NGX_ERROR;
     }
 
-    ngx_http_wafcert_iam_grant(iam, &token);
+    if (token.expires > (int64_t) ngx_time()) {
+        ngx_http_wafcert_iam_grant(iam, &token);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "IAM service at \"%V\" answered for a token that "
+                      "expired %L seconds ago", &wlcf->iam_uri,
+                      (int64_t) ngx_time() - token.expires);
+    }
 
     wafcert_json_token_free(&token);
 
@@ -701,20 +725,28 @@ ngx_http_wafcert_iam_has_role(ngx_str_t *roles, wafcert_token_t *token)
 
 /*
  * A location is not the one of the same name in another server, and what
- * roles may do is a part of what is kept of a token.
+ * roles may do is a part of what is kept of a token.  A server is told by its
+ * place in a file, and by that file's last change: after the next one another
+ * server may stand there.
  */
 
 ngx_int_t
 ngx_http_wafcert_iam_scope(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
 {
-    u_char                    *p;
-    size_t                     len;
-    ngx_http_core_srv_conf_t  *cscf;
+    u_char                       *p;
+    size_t                        len;
+    ngx_file_info_t              *file;
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_wafcert_srv_conf_t  *wscf;
 
     cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    wscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_wafcert_module);
 
-    len = ngx_strlen(cscf->file_name) + NGX_INT_T_LEN + conf->iam_uri.len
-          + conf->read_roles.len + conf->write_roles.len + 5;
+    file = &wscf->file;
+
+    len = ngx_strlen(cscf->file_name) + NGX_INT_T_LEN + 4 * NGX_INT64_LEN
+          + conf->iam_uri.len + conf->read_roles.len + conf->write_roles.len
+          + 9;
 
     p = ngx_pnalloc(cf->pool, len);
     if (p == NULL) {
@@ -723,7 +755,10 @@ ngx_http_wafcert_iam_scope(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
 
     conf->iam_scope.data = p;
 
-    p = ngx_sprintf(p, "%s%Z%ui%Z%V%Z%V%Z%V%Z", cscf->file_name, cscf->line,
+    p = ngx_sprintf(p, "%s%Z%ui%Z%uL%Z%O%Z%T%Z%l%Z%V%Z%V%Z%V%Z",
+                    cscf->file_name, cscf->line,
+                    (uint64_t) ngx_file_uniq(file), ngx_file_size(file),
+                    file->st_ctim.tv_sec, file->st_ctim.tv_nsec,
                     &conf->iam_uri, &conf->read_roles, &conf->write_roles);
 
     conf->iam_scope.len = p - conf->iam_scope.data;

@@ -222,6 +222,16 @@ ngx_uint_t
 ngx_http_wafcert_record_wants(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
+#if (NGX_HTTP_CACHE)
+
+    /* it tells what the WAF had, or did, when it was put there */
+
+    if (r->cached) {
+        return 0;
+    }
+
+#endif
+
     switch (ctx->call) {
 
     case NGX_HTTP_WAFCERT_LIST:

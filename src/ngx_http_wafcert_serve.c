@@ -33,6 +33,7 @@ ngx_http_wafcert_create_srv_conf(ngx_conf_t *cf)
      */
 
     conf->shm_zone = NGX_CONF_UNSET_PTR;
+    conf->file = cf->conf_file->file.info;
 
     return conf;
 }

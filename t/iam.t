@@ -233,6 +233,35 @@ sub asked { return scalar(my @asked = $iam->asked) }
 }
 
 
+# What other modules do to that header is done to a list like any other.
+
+SKIP: {
+    my $module = '/usr/lib/nginx/modules/'
+                 . 'ngx_http_headers_more_filter_module.so';
+    skip 'there is no headers-more', 5 unless -e $module;
+
+    my $more = Wafcert::Server->new(
+        name => 'iam-more', workers => 1, main => "load_module $module;",
+        api => 'wafcert_auth request=/iam; wafcert_auth_cache 0;',
+        server => <<"END");
+location = /iam {
+    $upstream
+    more_set_input_headers "X-1: one" "X-2: two" "X-3: three" "X-4: four";
+    more_set_input_headers "Accept: text/plain";
+    more_clear_input_headers X-2;
+}
+END
+
+    is($more->request(GET => url(), undef, 'X-Auth-Token: ' . token('ok'))
+       ->verdict, '200', 'headers are added') for 1, 2;
+
+    my ($asked) = $iam->asked;
+    is(join(' ', map { $asked->{$_} // '-' } qw(x-1 x-2 x-3 x-4 accept)),
+       'one - three four text/plain', 'and are asked with');
+    $more->ends_well;
+}
+
+
 # The framing of an answer, and its size.
 
 for my $at ('', '1.1', 'unbuffered') {
@@ -432,10 +461,17 @@ is($server->request(GET => '//roles/v1/write/v1/p/waf/certificate', undef,
     is(verdict(GET => $token), '200', 'a token of 2 s') for 1, 2;
     is(asked(), 1, 'one question');
     sleep 2.1;
-    is(verdict(GET => $token), '200', 'the service has it that way');
-    is(asked(), 1, 'but it was asked again');
-    is(verdict(GET => $token), '200', 'and again');
-    is(asked(), 1, 'as what has expired is not kept');
+    log_has(qr/./);
+    is(verdict(GET => $token), '401 token_invalid',
+       'it is good no longer, though the service has it that way')
+        for 1, 2;
+    is(asked(), 1, 'another question');
+    like(join('', log_has(qr/\[error\]/)),
+         qr/answered for a token that expired \d+ seconds ago/,
+         'the log has it');
+
+    $token = token('ok', expires => '2020-02-29T00:00:00.000000Z');
+    is(verdict(GET => $token), '401 token_invalid', 'nor was one of 2020');
 }
 
 
@@ -720,6 +756,51 @@ for my $gone (1, 3, 10) {
     is("@leaks", '', 'no token is in the log');
     like($log, qr/http proxy header: "X-Subject-Token: \*+/,
          'though the log has the header');
+}
+
+# What was said for one server is not for another that comes to stand in its
+# place in the file.
+
+{
+    my ($first, $second) = map { Wafcert::Server::free_port() } 1, 2;
+
+    my $one = sub {
+        my ($port, $iam) = @_;
+
+        return "server { listen 127.0.0.1:$port; "
+               . 'location /v1/ { wafcert_api zone=certs; '
+               . 'wafcert_auth request=/iam; } '
+               . "location = /iam { $iam } }" =~ s/\n\s*//gr;
+    };
+
+    my $verdict = sub {
+        my ($port, $token) = @_;
+
+        local $server->{port} = $port;
+        return verdict(GET => $token);
+    };
+
+    my ($asks, $refuses) = ($one->($first, $upstream),
+                            $one->($second, 'return 401;'));
+    my $token = token('ok');
+
+    $server->configure(http => "$server->{http} $asks $refuses");
+    ok($server->reload, 'two servers');
+    $server->settle;
+
+    is($verdict->($first, $token), '200', 'one knows the token');
+    is($verdict->($second, token('ok')), '401 token_invalid',
+       'and the other knows none');
+
+    # "second" as it was, in the line where "first" was
+
+    $server->configure(http => $server->{http}
+                               =~ s/\Q$asks $refuses\E/$refuses/r);
+    ok($server->reload, 'the first one is removed');
+    $server->settle;
+
+    is($verdict->($second, $token), '401 token_invalid',
+       'which the other takes no token from');
 }
 
 $server->ends_well(qr/exited on signal 9/, qr/\Q$service_file\E"/);
