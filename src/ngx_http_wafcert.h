@@ -435,10 +435,10 @@ ngx_int_t ngx_http_wafcert_tls_init_process(ngx_cycle_t *cycle,
     ngx_http_wafcert_main_conf_t *wmcf);
 void ngx_http_wafcert_tls_exit_process(ngx_http_wafcert_main_conf_t *wmcf);
 
-/* Puts what is ours before nginx's own callbacks. */
+/* Puts what is ours before nginx's own callbacks.  NGX_ERROR: no memory. */
 void ngx_http_wafcert_tls_certificate(SSL_CTX *ctx,
     ngx_http_wafcert_srv_conf_t *wscf);
-void ngx_http_wafcert_tls_servername(SSL_CTX *ctx);
+ngx_int_t ngx_http_wafcert_tls_servername(SSL_CTX *ctx);
 
 
 /* ngx_http_wafcert_log.c: keeps tokens out of what nginx itself logs */

@@ -161,8 +161,10 @@ ngx_http_wafcert_serve_init(ngx_conf_t *cf)
 
         sscf = cscfp[s]->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
 
-        if (sscf->ssl.ctx) {
-            ngx_http_wafcert_tls_servername(sscf->ssl.ctx);
+        if (sscf->ssl.ctx
+            && ngx_http_wafcert_tls_servername(sscf->ssl.ctx) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
     }
 

@@ -7,6 +7,11 @@
 #include "ngx_http_wafcert_tls.h"
 
 
+/* nginx decides by the ClientHello, before OpenSSL has read it */
+#ifdef SSL_CLIENT_HELLO_SUCCESS
+#define NGX_HTTP_WAFCERT_CLIENT_HELLO  (nginx_version >= 1029002)
+#endif
+
 /* a host may change while its certificates are read, but not for ever */
 #define NGX_HTTP_WAFCERT_TRIES  16
 
@@ -32,7 +37,7 @@ static int ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad,
 static ngx_int_t ngx_http_wafcert_serve_host(ngx_connection_t *c,
     ngx_http_wafcert_srv_conf_t *wscf);
 static ngx_int_t ngx_http_wafcert_asked_host(ngx_connection_t *c,
-    ngx_wafcert_name_t *name);
+    ngx_str_t *host, ngx_wafcert_name_t *name);
 static ngx_int_t ngx_http_wafcert_asked_address(ngx_connection_t *c,
     ngx_wafcert_name_t *name);
 static ngx_int_t ngx_http_wafcert_find_identities(
@@ -97,10 +102,22 @@ ngx_http_wafcert_tls_certificate(SSL_CTX *ctx,
 }
 
 
-void
+ngx_int_t
 ngx_http_wafcert_tls_servername(SSL_CTX *ctx)
 {
+#if (NGX_HTTP_WAFCERT_CLIENT_HELLO)
+    static ngx_ssl_client_hello_arg  hello = { ngx_http_wafcert_servername };
+
+    if (SSL_CTX_set_ex_data(ctx, ngx_ssl_client_hello_arg_index, &hello)
+        == 0)
+    {
+        return NGX_ERROR;
+    }
+#endif
+
     SSL_CTX_set_tlsext_servername_callback(ctx, ngx_http_wafcert_servername);
+
+    return NGX_OK;
 }
 
 
@@ -166,7 +183,11 @@ ngx_http_wafcert_certificate(ngx_ssl_conn_t *ssl_conn, void *data)
 }
 
 
-/* ssl_reject_handshake is for hosts that there is no certificate for */
+/*
+ * ssl_reject_handshake is for hosts that there is no certificate for.  From the
+ * ClientHello callback "arg" is the name that OpenSSL is yet to learn; from the
+ * other one, which finds the matter settled then, it is NULL.
+ */
 
 static int
 ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad, void *arg)
@@ -193,7 +214,7 @@ ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad, void *arg)
     wscf = ngx_http_get_module_srv_conf(hc->conf_ctx, ngx_http_wafcert_module);
 
     if (wscf->view == NULL
-        || ngx_http_wafcert_asked_host(c, &name) != NGX_OK
+        || ngx_http_wafcert_asked_host(c, arg, &name) != NGX_OK
         || ngx_http_wafcert_find_identities(wscf->main->cache, wscf->view,
                                             &name, identities, &n)
            != NGX_OK)
@@ -202,6 +223,9 @@ ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad, void *arg)
     }
 
     c->ssl->handshake_rejected = 0;
+#if (NGX_HTTP_WAFCERT_CLIENT_HELLO)
+    c->ssl->sni_accepted = 1;
+#endif
 
     return SSL_TLSEXT_ERR_OK;
 }
@@ -221,7 +245,7 @@ ngx_http_wafcert_serve_host(ngx_connection_t *c,
 
     cache = wscf->main->cache;
 
-    if (ngx_http_wafcert_asked_host(c, &name) != NGX_OK) {
+    if (ngx_http_wafcert_asked_host(c, NULL, &name) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -237,28 +261,32 @@ ngx_http_wafcert_serve_host(ngx_connection_t *c,
 }
 
 
+/* "host" is NULL where OpenSSL has it */
+
 static ngx_int_t
-ngx_http_wafcert_asked_host(ngx_connection_t *c, ngx_wafcert_name_t *name)
+ngx_http_wafcert_asked_host(ngx_connection_t *c, ngx_str_t *host,
+    ngx_wafcert_name_t *name)
 {
-    size_t       len;
-    const char  *servername;
+    ngx_str_t  known;
 
-    servername = SSL_get_servername(c->ssl->connection,
-                                    TLSEXT_NAMETYPE_host_name);
+    if (host == NULL) {
+        host = &known;
+        host->data = (u_char *) SSL_get_servername(c->ssl->connection,
+                                                   TLSEXT_NAMETYPE_host_name);
+        host->len = host->data ? ngx_strlen(host->data) : 0;
+    }
 
-    if (servername == NULL) {
+    if (host->data == NULL) {
         return ngx_http_wafcert_asked_address(c, name);
     }
 
-    len = ngx_strlen(servername);
-
     /* a wildcard is a name in a certificate, but of no host */
 
-    if (ngx_strlchr((u_char *) servername, (u_char *) servername + len, '*')) {
+    if (ngx_strlchr(host->data, host->data + host->len, '*')) {
         return NGX_DECLINED;
     }
 
-    return ngx_wafcert_name_init(name, (u_char *) servername, len);
+    return ngx_wafcert_name_init(name, host->data, host->len);
 }
 
 
