@@ -220,11 +220,11 @@ sub asked { return scalar(my @asked = $iam->asked) }
     is($answer->verdict, '200', 'a token that the service knows');
 
     my ($asked) = $iam->asked;
-    is(delete $asked->{':line'},
-       'GET /v3/auth/tokens?nocatalog HTTP/1.0', 'it is asked');
-    delete $asked->{host};
-    is_deeply($asked, { accept => 'application/json',
-                        connection => 'close', 'x-auth-token' => $token,
+    like(delete $asked->{':line'},
+         qr{^GET /v3/auth/tokens\?nocatalog HTTP/1\.[01]$}, 'it is asked');
+    # nginx's own, of either version
+    delete @$asked{qw(host connection)};
+    is_deeply($asked, { accept => 'application/json', 'x-auth-token' => $token,
                         'x-subject-token' => $token },
               'with the token and nothing else');
 
