@@ -14,6 +14,7 @@
 #include "ngx_wafcert_choice.h"
 #include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_store.h"
+#include "ngx_wafcert_wait.h"
 #include "wafcert_cert.h"
 #include "wafcert_json.h"
 #include "wafcert_verdict.h"
@@ -148,13 +149,16 @@ struct ngx_http_wafcert_ctx_s {
     /* create, modify, delete */
     wafcert_upload_t              upload;
     wafcert_bundle_t              bundle;
+    ngx_pool_t                   *pool;           /* of what follows */
     ngx_wafcert_copy_t            current;        /* as it was read */
     ngx_wafcert_change_t          change;
     ngx_wafcert_commit_t          commit;
+    ngx_wafcert_wait_t            wait;
     ngx_msec_t                    deadline;
     unsigned                      dry_run:1;
     unsigned                      alone:1;        /* by what is sent only */
     unsigned                      validated:1;    /* "bundle" is to be freed */
+    unsigned                      prepared:1;     /* "change" is filled in */
 
     ngx_http_wafcert_list_t      *list;
 
@@ -232,6 +236,13 @@ ngx_int_t ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx);
 ngx_int_t ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
 
+/*
+ * Reads ctx->current, as ngx_http_wafcert_get().  What was read before, and
+ * made of it, is gone then: trying again takes no more memory.
+ */
+ngx_int_t ngx_http_wafcert_current(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key);
+
 /* What a modify does not bring is taken from ctx->current. */
 ngx_int_t ngx_http_wafcert_current_pem(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
@@ -243,7 +254,11 @@ ngx_uint_t ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx);
 ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_wafcert_commit_pt handler);
 
-/* NGX_OK: another change is waited for. */
+/*
+ * For NGX_BUSY: waits for the change that is in the way.  NGX_OK: what was
+ * given to ngx_http_wafcert_start() will be called.  When it has another result
+ * than NGX_BUSY, ngx_wafcert_wait_leave() must follow.
+ */
 ngx_int_t ngx_http_wafcert_wait(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
@@ -345,8 +360,8 @@ char *ngx_http_wafcert_auth_service(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_wafcert_read_body(ngx_http_request_t *r,
     ngx_http_wafcert_handler_pt handler);
 
-/* A buffer in memory; cleansed with the request if it is to hold a key. */
-ngx_buf_t *ngx_http_wafcert_buf(ngx_http_request_t *r, size_t size,
+/* A buffer in memory; cleansed with the pool if it is to hold a key. */
+ngx_buf_t *ngx_http_wafcert_buf(ngx_pool_t *pool, size_t size,
     ngx_uint_t key);
 
 /* Cleanses it, and frees it if it is large. */
@@ -385,7 +400,8 @@ void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
  * NGX_DECLINED: ctx->verdict is not_found.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_wafcert_get(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key, ngx_wafcert_copy_t *copy);
+    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key, ngx_pool_t *pool,
+    ngx_wafcert_copy_t *copy);
 
 /* A parameter that is "true" or "false" (or absent); else NGX_ERROR. */
 ngx_int_t ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name);

@@ -133,10 +133,15 @@ ngx_http_wafcert_cleanup(void *data)
         ngx_http_wafcert_iam_leave(ctx->iam);
     }
 
+    ngx_wafcert_wait_leave(&ctx->wait);
     wafcert_json_upload_free(&ctx->upload);
 
     if (ctx->validated) {
         wafcert_bundle_free(&ctx->bundle);
+    }
+
+    if (ctx->pool) {
+        ngx_destroy_pool(ctx->pool);
     }
 
     if (ctx->event.timer_set) {
@@ -457,7 +462,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
 
     key = (wlcf->return_key == NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS);
 
-    rc = ngx_http_wafcert_get(r, ctx, key, &copy);
+    rc = ngx_http_wafcert_get(r, ctx, key, r->pool, &copy);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -482,7 +487,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
     size = wafcert_json_certificate(NULL, &copy.record,
                                     key ? &copy.key : NULL, parts, now);
 
-    b = ngx_http_wafcert_buf(r, size, key);
+    b = ngx_http_wafcert_buf(r->pool, size, key);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

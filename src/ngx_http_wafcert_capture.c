@@ -245,7 +245,7 @@ ngx_http_wafcert_capture_copy(ngx_http_request_t *r,
 
         size = 2 * (capture->text.len + len);
 
-        b = ngx_http_wafcert_buf(r, size, 1);
+        b = ngx_http_wafcert_buf(r->pool, size, 1);
         if (b == NULL) {
             capture->fault = "has no place in memory";
             return;

@@ -303,7 +303,7 @@ ngx_http_wafcert_edge_dry_run(ngx_http_request_t *r,
 
     size = wafcert_json_normalized(NULL, &record->name, NULL, NULL);
 
-    b = ngx_http_wafcert_buf(r, size, 0);
+    b = ngx_http_wafcert_buf(r->pool, size, 0);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -333,7 +333,7 @@ ngx_http_wafcert_edge_normalize(ngx_http_request_t *r,
 
     size = wafcert_json_normalized(NULL, &upload->name, facts, key);
 
-    b = ngx_http_wafcert_buf(r, size, 1);
+    b = ngx_http_wafcert_buf(r->pool, size, 1);
     if (b == NULL) {
         return NGX_ERROR;
     }

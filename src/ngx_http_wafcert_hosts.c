@@ -102,7 +102,7 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
 
     n = ngx_min(total, NGX_HTTP_WAFCERT_PLACES);
 
-    b = ngx_http_wafcert_buf(r, (n + 1) * NGX_HTTP_WAFCERT_PLACE_SIZE, 0);
+    b = ngx_http_wafcert_buf(r->pool, (n + 1) * NGX_HTTP_WAFCERT_PLACE_SIZE, 0);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -172,7 +172,7 @@ ngx_http_wafcert_body_grow(ngx_http_request_t *r,
 {
     ngx_buf_t  *b;
 
-    b = ngx_http_wafcert_buf(r, size, 1);
+    b = ngx_http_wafcert_buf(r->pool, size, 1);
     if (b == NULL) {
         return NGX_ERROR;
     }
@@ -196,19 +196,18 @@ ngx_http_wafcert_body_too_large(ngx_http_wafcert_ctx_t *ctx, size_t max)
 
 
 ngx_buf_t *
-ngx_http_wafcert_buf(ngx_http_request_t *r, size_t size,
-    ngx_uint_t key)
+ngx_http_wafcert_buf(ngx_pool_t *pool, size_t size, ngx_uint_t key)
 {
     ngx_buf_t           *b;
     ngx_pool_cleanup_t  *cln;
 
-    b = ngx_create_temp_buf(r->pool, ngx_max(size, 1));
+    b = ngx_create_temp_buf(pool, ngx_max(size, 1));
     if (b == NULL) {
         return NULL;
     }
 
     if (key) {
-        cln = ngx_pool_cleanup_add(r->pool, 0);
+        cln = ngx_pool_cleanup_add(pool, 0);
         if (cln == NULL) {
             return NULL;
         }
@@ -321,7 +320,8 @@ ngx_http_wafcert_refuse(ngx_http_request_t *r)
         return rc;
     }
 
-    b = ngx_http_wafcert_buf(r, wafcert_json_error(NULL, &ctx->verdict), 0);
+    b = ngx_http_wafcert_buf(r->pool,
+                             wafcert_json_error(NULL, &ctx->verdict), 0);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -508,7 +508,7 @@ ngx_http_wafcert_etag_matches(ngx_str_t *header, ngx_uint_t revision)
 
 ngx_int_t
 ngx_http_wafcert_get(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
-    ngx_uint_t key, ngx_wafcert_copy_t *copy)
+    ngx_uint_t key, ngx_pool_t *pool, ngx_wafcert_copy_t *copy)
 {
     ngx_int_t                      rc;
     wafcert_link_t                *leaf;
@@ -517,7 +517,7 @@ ngx_http_wafcert_get(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
 
     rc = ngx_wafcert_store_get(ctx->conf->shm_zone->data, &ctx->project,
-                               ctx->change.id, key, r->pool, copy);
+                               ctx->change.id, key, pool, copy);
 
     if (rc == NGX_DECLINED) {
         return wafcert_refuse(&ctx->verdict, WAFCERT_NOT_FOUND,

@@ -408,9 +408,12 @@ ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
             rc = ngx_http_wafcert_wait(r, ctx);
 
             if (rc == NGX_OK) {
-                rc = NGX_DONE;
+                ngx_http_wafcert_record_hold(r, rec);
+                return;
             }
         }
+
+        ngx_wafcert_wait_leave(&ctx->wait);
 
         if (rc == NGX_DONE) {
             ngx_http_wafcert_record_hold(r, rec);
@@ -552,11 +555,15 @@ ngx_http_wafcert_record_keep(ngx_http_request_t *r,
     change = &ctx->change;
     current = &ctx->current.record;
 
+    if (ctx->prepared) {
+        return ngx_http_wafcert_record_change(r, ctx);
+    }
+
     ngx_memcpy(change->id, rec->id, NGX_WAFCERT_ID_LEN);
     ngx_memzero(current, sizeof(wafcert_record_t));
     ctx->current.version = 0;
 
-    rc = ngx_http_wafcert_get(r, ctx, 1, &ctx->current);
+    rc = ngx_http_wafcert_current(r, ctx, 1);
     if (rc == NGX_ERROR) {
         return rc;
     }
@@ -654,6 +661,8 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
 
     rc = ngx_wafcert_store_reserve(wlcf->shm_zone->data, &ctx->change,
                                    &ctx->verdict);
+
+    ctx->prepared = (rc == NGX_BUSY && !ctx->record->dropping);
 
     if (rc == NGX_OK) {
         rc = ngx_http_wafcert_commit(r, ctx, ngx_http_wafcert_recorded);

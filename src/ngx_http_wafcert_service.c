@@ -112,7 +112,7 @@ ngx_http_wafcert_service_token(ngx_http_request_t *r,
 
     ngx_http_wafcert_service_check(service, r->connection->log);
 
-    b = ngx_http_wafcert_buf(r, service->token.len, 1);
+    b = ngx_http_wafcert_buf(r->pool, service->token.len, 1);
     if (b == NULL) {
         return NGX_ERROR;
     }

@@ -11,7 +11,8 @@
 
 /* how long a change waits for another one of the same record, in ms */
 #define NGX_HTTP_WAFCERT_WAIT  30000
-#define NGX_HTTP_WAFCERT_POLL  10
+
+#define NGX_HTTP_WAFCERT_POOL  1024
 
 /* identifiers that are made at once */
 #define NGX_HTTP_WAFCERT_IDS   64
@@ -35,8 +36,11 @@ static ngx_int_t ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_new_id(u_char *id);
 static ngx_int_t ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_uint_t ngx_http_wafcert_judged(ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key);
+static ngx_uint_t ngx_http_wafcert_same_chain(const wafcert_facts_t *new,
+    const wafcert_facts_t *old);
 static ngx_int_t ngx_http_wafcert_existing(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_done_change(ngx_http_request_t *r,
@@ -131,7 +135,7 @@ ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx)
 }
 
 
-/* judges, from the start each time, until the change is made or refused */
+/* judges until the change is made or refused */
 
 static void
 ngx_http_wafcert_proceed(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
@@ -149,6 +153,7 @@ ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     }
 
     if (rc == NGX_DONE) {
+        ngx_wafcert_wait_leave(&ctx->wait);
         return;
     }
 
@@ -159,6 +164,8 @@ ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
             return;
         }
     }
+
+    ngx_wafcert_wait_leave(&ctx->wait);
 
     if (rc == NGX_DECLINED) {
         rc = ngx_http_wafcert_refuse(r);
@@ -184,7 +191,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
     store = wlcf->shm_zone->data;
 
-    rc = ngx_http_wafcert_prepare(r, ctx);
+    rc = ctx->prepared ? NGX_OK : ngx_http_wafcert_prepare(r, ctx);
 
     if (rc == NGX_ERROR) {
         return ngx_http_wafcert_no_memory(ctx);
@@ -200,6 +207,8 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     }
 
     rc = ngx_wafcert_store_reserve(store, &ctx->change, &ctx->verdict);
+
+    ctx->prepared = (rc == NGX_OK || rc == NGX_BUSY);
 
     if (rc == NGX_DONE) {
         return ngx_http_wafcert_existing(r, ctx);
@@ -233,7 +242,6 @@ ngx_http_wafcert_commit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     ctx->commit.store = ctx->conf->shm_zone->data;
     ctx->commit.change = &ctx->change;
     ctx->commit.verdict = &ctx->verdict;
-    ctx->commit.pool = r->pool;
     ctx->commit.log = r->connection->log;
     ctx->commit.handler = handler;
     ctx->commit.data = ctx;
@@ -381,13 +389,18 @@ ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
 
     } else {
 
-        if (ngx_http_wafcert_current_pem(r, ctx, &content, &key) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        if (!ngx_http_wafcert_judged(ctx)) {
 
-        rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key);
-        if (rc != NGX_OK) {
-            return rc;
+            if (ngx_http_wafcert_current_pem(r, ctx, &content, &key)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key);
+            if (rc != NGX_OK) {
+                return rc;
+            }
         }
 
         ctx->change.facts = &ctx->bundle.facts;
@@ -398,6 +411,31 @@ ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
 }
 
 
+/* Another revision matters only by the half of the pair that it brings. */
+
+static ngx_uint_t
+ngx_http_wafcert_judged(ngx_http_wafcert_ctx_t *ctx)
+{
+    const wafcert_key_t  *new, *old;
+
+    if (!ctx->validated) {
+        return 0;
+    }
+
+    if (ctx->upload.content.data == NULL) {
+        return ngx_http_wafcert_same_chain(&ctx->bundle.facts,
+                                           &ctx->current.facts);
+    }
+
+    new = &ctx->bundle.key;
+    old = &ctx->current.key;
+
+    return ctx->upload.key.data != NULL
+           || (new->type == old->type && new->der.len == old->der.len
+               && ngx_memcmp(new->der.data, old->der.data, old->der.len) == 0);
+}
+
+
 static ngx_int_t
 ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key)
@@ -405,7 +443,7 @@ ngx_http_wafcert_judge_current(ngx_http_request_t *r,
     ngx_int_t         rc;
     ngx_table_elt_t  *if_match;
 
-    rc = ngx_http_wafcert_get(r, ctx, key, &ctx->current);
+    rc = ngx_http_wafcert_current(r, ctx, key);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -458,6 +496,28 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
 
 
 ngx_int_t
+ngx_http_wafcert_current(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
+    ngx_uint_t key)
+{
+    if (ctx->pool) {
+
+        if (ctx->name.data == ctx->current.record.name.data) {
+            ngx_str_null(&ctx->name);
+        }
+
+        ngx_destroy_pool(ctx->pool);
+    }
+
+    ctx->pool = ngx_create_pool(NGX_HTTP_WAFCERT_POOL, r->connection->log);
+    if (ctx->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wafcert_get(r, ctx, key, ctx->pool, &ctx->current);
+}
+
+
+ngx_int_t
 ngx_http_wafcert_current_pem(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
 {
@@ -481,7 +541,7 @@ ngx_http_wafcert_current_pem(ngx_http_request_t *r,
                                  facts->chain[i].der.len, "\n");
     }
 
-    b = ngx_http_wafcert_buf(r, size, 1);
+    b = ngx_http_wafcert_buf(ctx->pool ? ctx->pool : r->pool, size, 1);
     if (b == NULL) {
         return NGX_ERROR;
     }
@@ -514,18 +574,22 @@ ngx_http_wafcert_current_pem(ngx_http_request_t *r,
 ngx_uint_t
 ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_uint_t              i;
-    const wafcert_facts_t  *new, *old;
+    return ctx->change.name.len == ctx->current.record.name.len
+           && ngx_memcmp(ctx->change.name.data, ctx->current.record.name.data,
+                         ctx->change.name.len)
+              == 0
+           && ngx_http_wafcert_same_chain(ctx->change.facts,
+                                          &ctx->current.facts);
+}
 
-    new = ctx->change.facts;
-    old = &ctx->current.facts;
 
-    if (ctx->change.name.len != ctx->current.record.name.len
-        || ngx_memcmp(ctx->change.name.data, ctx->current.record.name.data,
-                      ctx->change.name.len)
-           != 0
-        || new->nchain != old->nchain)
-    {
+static ngx_uint_t
+ngx_http_wafcert_same_chain(const wafcert_facts_t *new,
+    const wafcert_facts_t *old)
+{
+    ngx_uint_t  i;
+
+    if (new->nchain != old->nchain) {
         return 0;
     }
 
@@ -549,7 +613,7 @@ ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_wafcert_get(r, ctx, 1, &ctx->current);
+    rc = ngx_http_wafcert_current(r, ctx, 1);
 
     if (rc == NGX_DECLINED) {
         return NGX_AGAIN;
@@ -567,6 +631,10 @@ ngx_http_wafcert_existing(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 ngx_int_t
 ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
+    ngx_wafcert_store_t  *store;
+
+    store = ctx->conf->shm_zone->data;
+
     if ((ngx_msec_int_t) (ctx->deadline - ngx_current_msec) <= 0) {
         return wafcert_refuse(&ctx->verdict, WAFCERT_COMMIT_TIMEOUT,
                               "another change of the certificate has not "
@@ -574,11 +642,15 @@ ngx_http_wafcert_wait(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
                               NGX_HTTP_WAFCERT_WAIT / 1000);
     }
 
-    /* or its worker is dead */
+    /* or its worker is dead; all that look do so at once */
 
-    ngx_wafcert_sync_sweep(ctx->conf->shm_zone->data, r->connection->log);
+    if (store->swept != ngx_current_msec) {
+        store->swept = ngx_current_msec;
+        ngx_wafcert_sync_sweep(store, r->connection->log);
+    }
 
-    ngx_add_timer(&ctx->event, NGX_HTTP_WAFCERT_POLL);
+    ngx_wafcert_wait(&ctx->wait, ctx->change.blocked, &ctx->event,
+                     ctx->deadline);
 
     return NGX_OK;
 }
@@ -677,7 +749,7 @@ ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
 
     size = wafcert_json_certificate(NULL, record, key, parts, now);
 
-    b = ngx_http_wafcert_buf(r, size, key != NULL);
+    b = ngx_http_wafcert_buf(r->pool, size, key != NULL);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -12,11 +12,14 @@
 /* ms; then the log is told */
 #define NGX_WAFCERT_COMMIT_SLOW  60000
 
+#define NGX_WAFCERT_COMMIT_POOL  1024
+
 
 static ngx_int_t ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit,
     const char *reason);
+static void ngx_wafcert_commit_release(ngx_wafcert_commit_t *commit);
 static void ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit);
 #if (NGX_THREADS)
 static void ngx_wafcert_commit_thread(void *data, ngx_log_t *log);
@@ -35,11 +38,14 @@ ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
     store = commit->store;
 
     if (store->state == NULL) {
+        commit->pool = NULL;
         commit->rc = NGX_OK;
         return ngx_wafcert_commit_end(commit);
     }
 
-    if (ngx_wafcert_commit_prepare(commit) != NGX_OK) {
+    commit->pool = ngx_create_pool(NGX_WAFCERT_COMMIT_POOL, commit->log);
+
+    if (commit->pool == NULL || ngx_wafcert_commit_prepare(commit) != NGX_OK) {
         return ngx_wafcert_commit_cancel(commit, "the server has no memory "
                                          "left for the request");
     }
@@ -245,6 +251,8 @@ ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
         ngx_wafcert_commit_log(commit);
     }
 
+    ngx_wafcert_commit_release(commit);
+
     if (commit->rc == NGX_AGAIN) {
         ngx_wafcert_store_cancel(store, commit->change);
         ngx_wafcert_sync(store, commit->log);
@@ -273,11 +281,22 @@ ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
 static ngx_int_t
 ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit, const char *reason)
 {
+    ngx_wafcert_commit_release(commit);
     ngx_wafcert_store_cancel(commit->store, commit->change);
 
     return wafcert_refuse(commit->verdict, WAFCERT_COMMIT_FAILED,
                           "the change could not be stored, and nothing was "
                           "changed: %s", reason);
+}
+
+
+static void
+ngx_wafcert_commit_release(ngx_wafcert_commit_t *commit)
+{
+    if (commit->pool) {
+        ngx_destroy_pool(commit->pool);
+        commit->pool = NULL;
+    }
 }
 
 

@@ -32,11 +32,11 @@ struct ngx_wafcert_commit_s {
     ngx_wafcert_store_t     *store;
     ngx_wafcert_change_t    *change;
     wafcert_verdict_t       *verdict;
-    ngx_pool_t              *pool;
     ngx_log_t               *log;
     ngx_wafcert_commit_pt    handler;
     void                    *data;          /* the handler's */
 
+    ngx_pool_t              *pool;          /* as long as it takes */
     ngx_wafcert_write_t      write;
     ngx_int_t                rc;
 };

@@ -6,6 +6,7 @@
 
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_zone.h"
+#include "ngx_wafcert_wait.h"
 
 
 /*
@@ -69,6 +70,8 @@ ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
     }
 
     ngx_wafcert_zone_unlock(store);
+
+    ngx_wafcert_wait_wake(change->id);
 }
 
 

@@ -8,6 +8,7 @@
 #include "ngx_wafcert_zone.h"
 #include "ngx_wafcert_state.h"
 #include "ngx_wafcert_hosts.h"
+#include "ngx_wafcert_wait.h"
 
 
 static void ngx_wafcert_copy_wipe(void *data);
@@ -148,6 +149,7 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
     }
 
     change->seen = sh->seen;
+    ngx_memcpy(change->blocked, change->id, NGX_WAFCERT_ID_LEN);
 
     project = ngx_wafcert_project_locked(sh, &change->project, project_key);
 
@@ -159,6 +161,7 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
 
     slot = ngx_wafcert_slot_locked(sh);
     if (slot == NULL) {
+        ngx_memcpy(change->blocked, ngx_wafcert_wait_any, NGX_WAFCERT_ID_LEN);
         return NGX_BUSY;
     }
 
@@ -327,6 +330,7 @@ ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
     /* its own change may give the name up, or never come to be */
 
     if (named->busy) {
+        ngx_memcpy(change->blocked, named->id, NGX_WAFCERT_ID_LEN);
         return NGX_BUSY;
     }
 
@@ -514,6 +518,8 @@ ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
     }
 
     ngx_wafcert_zone_unlock(store);
+
+    ngx_wafcert_wait_wake(change->id);
 
     return rc;
 }
@@ -870,6 +876,8 @@ ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
     }
 
     ngx_wafcert_zone_unlock(store);
+
+    ngx_wafcert_wait_wake(change->id);
 }
 
 

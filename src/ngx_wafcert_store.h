@@ -64,6 +64,7 @@ typedef struct {
     ngx_uint_t             foreign;     /* "id" is not from this server */
     uint64_t               turn;
     u_char                 named[NGX_WAFCERT_ID_LEN];  /* has the name */
+    u_char                 blocked[NGX_WAFCERT_ID_LEN];  /* NGX_BUSY: by it */
     ngx_uint_t             slot;        /* the reservation's */
     uint64_t               sequence;    /* its place in the order of upload */
     uint64_t               seen;        /* ngx_wafcert_state.h */
@@ -166,7 +167,8 @@ ngx_int_t ngx_wafcert_store_count(ngx_wafcert_store_t *store,
  * NGX_OK: ngx_wafcert_store_publish() or _cancel() must follow.
  * NGX_DONE: a create that repeats an existing certificate; "named" is its id,
  * and "id" too, unless that is foreign.
- * NGX_BUSY: another change of the same name or record is under way: wait.
+ * NGX_BUSY: another change, that of "blocked", has the name or the record: wait
+ * (ngx_wafcert_wait.h), and call it again.
  * NGX_AGAIN: the record has another version by now: judge again.
  * NGX_DECLINED: "verdict" tells why; name_duplicate: "named" is the id.
  */

@@ -121,6 +121,7 @@ struct ngx_wafcert_store_s {
     size_t                   size;          /* as configured */
     ngx_uint_t               pages;         /* that "size" allows */
     ngx_cycle_t             *cycle;
+    ngx_msec_t               swept;         /* when dead ones were looked for */
 
     /* durability; NULL and empty without */
     ngx_str_t                dir;

@@ -7,6 +7,7 @@ use warnings;
 
 use File::Temp ();
 use IO::Select ();
+use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -191,6 +192,54 @@ $id = pop @id;
     [ PUT => "/$id", '{"name": "stays"}' ]);
 is(join(', ', map { $_->verdict } @answers), '500 commit_failed, 200',
    'but one that failed does');
+
+
+# However many wait for one certificate, and however long: that takes neither
+# time nor memory.  They have their turns in the order in which they came.
+
+sub ticks {
+    my ($pid) = @_;
+
+    my ($times) = Wafcert::Fixtures::read_file("/proc/$pid/stat") =~ /.*\) (.*)/;
+    my ($user, $system) = (split ' ', $times)[11, 12];
+
+    return $user + $system;
+}
+
+{
+    my $id = pop @id;
+    my $many = under_valgrind() ? 50 : 300;
+    my ($worker) = $server->workers;
+    my $half = JSON::PP::decode_json(upload('half', 'rsa'));
+    delete $half->{key};
+
+    $disk->set(fsync => 'hold', 1);
+    my $first = $server->send(PUT => "/$id", '{"name": "turn-0"}');
+    $disk->wait_for(fsync => 1);
+
+    my @sockets = map {
+        $half->{name} = "turn-$_";
+        $server->send(PUT => "/$id", $_ % 2 ? upload("turn-$_", 'rsa')
+                                            : JSON::PP::encode_json($half))
+    } 1 .. $many;
+    shows(20);
+
+    my ($memory, $ticks) = ($server->memory($worker), ticks($worker));
+    sleep 2;
+    $memory = $server->memory($worker) - $memory;
+    $ticks = ticks($worker) - $ticks;
+
+    cmp_ok($memory, '<', 1000, 'those that wait take no more memory')
+        unless under_valgrind();
+    cmp_ok($ticks, '<', POSIX::sysconf(POSIX::_SC_CLK_TCK()) / 4,
+           'and no time');
+
+    $disk->mend;
+    @answers = map { Wafcert::Server::read_answer($_) } $first, @sockets;
+    is(join(' ', map { $_->json->{revision} // $_->verdict } @answers),
+       join(' ', 2 .. $many + 2), 'each has its turn, in order');
+}
+
 
 
 # One that does not get its turn gives up, and changes nothing.  Others, of
