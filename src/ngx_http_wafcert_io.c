@@ -141,6 +141,15 @@ ngx_http_wafcert_body_collect(ngx_http_request_t *r,
         b = cl->buf;
         size = b->last - b->pos;
 
+        /* something else has read it, before it came here */
+
+        if (b->in_file) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "wafcert found the body in a file, where another "
+                          "module or location has put it");
+            return NGX_ERROR;
+        }
+
         if (size > max - ctx->body.len) {
             return ngx_http_wafcert_body_too_large(ctx, max);
         }
