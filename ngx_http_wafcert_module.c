@@ -12,12 +12,26 @@ static ngx_int_t ngx_http_wafcert_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_wafcert_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
+static void ngx_http_wafcert_early(ngx_http_request_t *r, uintptr_t data,
+    ngx_str_t *value);
+
 static ngx_int_t ngx_http_wafcert_init(ngx_conf_t *cf);
 static void *ngx_http_wafcert_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_wafcert_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static void ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_wafcert_loc_conf_t *prev, ngx_http_wafcert_loc_conf_t *conf);
+static char *ngx_http_wafcert_merge_api(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf);
+static char *ngx_http_wafcert_merge_edge(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *prev,
+    ngx_http_wafcert_loc_conf_t *conf);
+static ngx_int_t ngx_http_wafcert_base(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *base);
+static ngx_int_t ngx_http_wafcert_add_writer(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf);
 static char *ngx_http_wafcert_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ssize_t ngx_http_wafcert_zone_size(ngx_conf_t *cf, ngx_str_t *value,
@@ -114,7 +128,7 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       &ngx_http_wafcert_serve_cache_bounds },
 
     { ngx_string("wafcert_auth"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_wafcert_auth,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -282,6 +296,10 @@ ngx_http_wafcert_add_variables(ngx_conf_t *cf)
         var->data = v->data;
     }
 
+    if (ngx_http_wafcert_beside_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_wafcert_tls_variables(cf);
 }
 
@@ -294,11 +312,14 @@ ngx_http_wafcert_variable(ngx_http_request_t *r,
     const wafcert_reason_t  *reason;
     ngx_http_wafcert_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    ctx = ngx_http_wafcert_find_ctx(r);
 
     ngx_str_null(&value);
 
-    if (ctx) {
+    if (ctx == NULL) {
+        ngx_http_wafcert_early(r, data, &value);
+
+    } else {
         reason = ctx->verdict.reason ? wafcert_reason(ctx->verdict.reason)
                                      : NULL;
         switch (data) {
@@ -358,6 +379,32 @@ ngx_http_wafcert_variable(ngx_http_request_t *r,
 }
 
 
+/* asked for before the request is judged, as limit_req does */
+
+static void
+ngx_http_wafcert_early(ngx_http_request_t *r, uintptr_t data,
+    ngx_str_t *value)
+{
+    ngx_http_wafcert_route_t      route;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (wlcf->shm_zone == NULL) {
+        return;
+    }
+
+    (void) ngx_http_wafcert_find_route(r, &route);
+
+    if (data == NGX_HTTP_WAFCERT_VAR_PROJECT) {
+        *value = route.project;
+
+    } else if (data == NGX_HTTP_WAFCERT_VAR_ID) {
+        *value = route.id;
+    }
+}
+
+
 static void *
 ngx_http_wafcert_create_main_conf(ngx_conf_t *cf)
 {
@@ -372,6 +419,9 @@ ngx_http_wafcert_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&wmcf->views, cf->pool, 1,
                           sizeof(ngx_http_wafcert_view_t *))
+           != NGX_OK
+        || ngx_array_init(&wmcf->writers, cf->pool, 1,
+                          sizeof(ngx_http_wafcert_writer_t))
            != NGX_OK)
     {
         return NULL;
@@ -415,11 +465,20 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      *     conf->edge = 0;
      *     conf->record = 0;
      *     conf->normalize = 0;
+     *     conf->path = { 0, NULL };
+     *     conf->base = { 0, NULL };
+     *     conf->proxy_pass = { 0, NULL };
+     *     conf->proxy_url = NULL;
+     *     conf->proxy_maps = 0;
+     *     conf->rewrites_within = 0;
      *     conf->policy = { 0 };
      */
 
     conf->write = NGX_CONF_UNSET;
+    conf->mirror = NGX_CONF_UNSET;
+    conf->mirror_body = NGX_CONF_UNSET;
     conf->auth = NGX_CONF_UNSET_UINT;
+    conf->auth_all = NGX_CONF_UNSET;
     conf->tokens = NGX_CONF_UNSET_PTR;
     conf->auth_cache = NGX_CONF_UNSET_MSEC;
     conf->service = NGX_CONF_UNSET_PTR;
@@ -447,6 +506,7 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->auth, prev->auth,
                               NGX_HTTP_WAFCERT_AUTH_UNSET);
+    ngx_conf_merge_value(conf->auth_all, prev->auth_all, 0);
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
     ngx_conf_merge_str_value(conf->iam_uri, prev->iam_uri, "");
     ngx_conf_merge_msec_value(conf->auth_cache, prev->auth_cache, 60000);
@@ -479,13 +539,7 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (clcf->noname && conf->shm_zone == NULL) {
-        conf->shm_zone = prev->shm_zone;
-        conf->write = prev->write;
-        conf->edge = prev->edge;
-        conf->record = prev->record;
-        conf->normalize = prev->normalize;
-    }
+    ngx_http_wafcert_inherit(clcf, prev, conf);
 
     if (conf->shm_zone == NULL) {
         return NGX_CONF_OK;
@@ -497,20 +551,75 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->edge) {
-
-        if (clcf->client_body_in_file_only) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"client_body_in_file_only\" would write keys "
-                               "into files in location \"%V\", which has "
-                               "\"wafcert_validate\"", &clcf->name);
-            return NGX_CONF_ERROR;
-        }
-
-        return NGX_CONF_OK;
+    if (ngx_http_wafcert_add_writer(cf, clcf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
-    if (clcf->lmt_excpt && clcf->handler == NULL) {
+#if (nginx_version >= 1031005)
+    {
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    if (cscf->client_body_early_read) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"client_body_early_read\" would write keys into "
+                           "files before location \"%V\", which has "
+                           "\"wafcert_%s\"", &clcf->name,
+                           conf->edge ? "validate" : "api");
+        return NGX_CONF_ERROR;
+    }
+    }
+#endif
+
+    return conf->edge ? ngx_http_wafcert_merge_edge(cf, clcf, prev, conf)
+                      : ngx_http_wafcert_merge_api(cf, clcf, conf);
+}
+
+
+/* a nested location is not to be a way around what stands above it */
+
+static void
+ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_wafcert_loc_conf_t *prev, ngx_http_wafcert_loc_conf_t *conf)
+{
+    ngx_conf_merge_value(conf->mirror, prev->mirror, 0);
+    ngx_conf_merge_value(conf->mirror_body, prev->mirror_body, 1);
+
+    if (clcf->noname) {
+        conf->rewrites_within |= prev->rewrites_within;
+
+        if (conf->proxy_pass.len == 0) {
+            conf->proxy_pass = prev->proxy_pass;
+            conf->proxy_url = prev->proxy_url;
+            conf->proxy_maps = prev->proxy_maps;
+        }
+    }
+
+    if (conf->shm_zone || prev->shm_zone == NULL) {
+        return;
+    }
+
+    /* what has another handler is no API */
+
+    if (!prev->edge && !clcf->noname && clcf->handler) {
+        return;
+    }
+
+    conf->shm_zone = prev->shm_zone;
+    conf->write = prev->write;
+    conf->edge = prev->edge;
+    conf->record = prev->record;
+    conf->normalize = prev->normalize;
+    conf->path = prev->path;
+}
+
+
+static char *
+ngx_http_wafcert_merge_api(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    ngx_http_wafcert_loc_conf_t *conf)
+{
+    if (clcf->handler == NULL && (clcf->lmt_excpt || !clcf->noname)) {
         clcf->handler = ngx_http_wafcert_api_handler;
     }
 
@@ -521,11 +630,150 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->mirror && conf->mirror_body) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"mirror\" without \"mirror_request_body off\" "
+                           "would write keys into files in location \"%V\", "
+                           "which has \"wafcert_api\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
     /* wafcert_max_body_size takes its place, with an answer in JSON */
 
     clcf->client_max_body_size = 0;
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_wafcert_merge_edge(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    ngx_http_wafcert_loc_conf_t *prev, ngx_http_wafcert_loc_conf_t *conf)
+{
+    ngx_str_t   path;
+    ngx_uint_t  prefix;
+
+    if (clcf->client_body_in_file_only) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"client_body_in_file_only\" would write keys "
+                           "into files in location \"%V\", which has "
+                           "\"wafcert_validate\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    prefix = !clcf->named && !clcf->noname;
+#if (NGX_PCRE)
+    prefix = prefix && clcf->regex == NULL;
+#endif
+
+    if (conf->path.len) {
+        path = conf->path;
+
+    } else if (prefix) {
+        path = clcf->name;
+
+    } else if (prev->base.len) {
+        path = prev->base;
+
+    } else {
+        ngx_str_set(&path, "/");
+    }
+
+    if (ngx_http_wafcert_base(cf, &path, &conf->base) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return conf->proxy_pass.len && !conf->proxy_maps
+           ? ngx_http_wafcert_beside_validate(cf, conf, clcf) : NGX_CONF_OK;
+}
+
+
+/*
+ * Where routes stand below a location's prefix: "/waf/v1/" of "/waf/", and
+ * "/v1/" of "/", "/v", "/v1", "/v1/" and "/v1/project/waf/".
+ */
+
+static ngx_int_t
+ngx_http_wafcert_base(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *base)
+{
+    u_char  *p, *last;
+
+    last = path->data + path->len;
+
+    for (p = path->data; p < last; p++) {
+
+        if (*p == '/'
+            && (last - p == 1
+                || (last - p == 2 && p[1] == 'v')
+                || (last - p >= 3 && p[1] == 'v' && p[2] == '1'
+                    && (last - p == 3 || p[3] == '/'))))
+        {
+            break;
+        }
+    }
+
+    base->len = p - path->data + sizeof("/v1/") - 1;
+
+    base->data = ngx_pnalloc(cf->pool, base->len);
+    if (base->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(base->data, path->data, p - path->data);
+    ngx_memcpy(p, "/v1/", sizeof("/v1/") - 1);
+
+    return NGX_OK;
+}
+
+
+/* An edge drops what the WAF does not list: an API may not add to its zone. */
+
+static ngx_int_t
+ngx_http_wafcert_add_writer(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
+    ngx_http_wafcert_loc_conf_t *conf)
+{
+    ngx_uint_t                     i;
+    ngx_http_wafcert_writer_t     *writer;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    if (!(conf->edge ? conf->record : conf->write)) {
+        return NGX_OK;
+    }
+
+    wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
+
+    writer = wmcf->writers.elts;
+
+    for (i = 0; i < wmcf->writers.nelts; i++) {
+
+        if (writer[i].shm_zone != conf->shm_zone
+            || writer[i].edge == conf->edge)
+        {
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"wafcert_api\" in location \"%V\" and "
+                           "\"wafcert_validate record=on\" in location "
+                           "\"%V\" cannot share zone \"%V\": the edge would "
+                           "erase what was uploaded to the API; have two "
+                           "zones, or \"write=off\"",
+                           conf->edge ? &writer[i].location : &clcf->name,
+                           conf->edge ? &clcf->name : &writer[i].location,
+                           &conf->shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    writer = ngx_array_push(&wmcf->writers);
+    if (writer == NULL) {
+        return NGX_ERROR;
+    }
+
+    writer->shm_zone = conf->shm_zone;
+    writer->location = clcf->name;
+    writer->edge = conf->edge;
+
+    return NGX_OK;
 }
 
 
@@ -857,6 +1105,13 @@ ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         } else if (ngx_strcmp(value[i].data, "normalize=off") == 0) {
             wlcf->normalize = 0;
+
+        } else if (ngx_http_wafcert_parameter(&value[i], "path=",
+                                              &wlcf->path)
+                   && wlcf->path.data[0] == '/'
+                   && wlcf->path.data[wlcf->path.len - 1] == '/')
+        {
+            continue;
 
         } else {
             return ngx_http_wafcert_invalid(cf, &value[i]);

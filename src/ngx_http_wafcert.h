@@ -36,8 +36,30 @@ typedef enum {
     NGX_HTTP_WAFCERT_SHOW,
     NGX_HTTP_WAFCERT_CREATE,
     NGX_HTTP_WAFCERT_MODIFY,
-    NGX_HTTP_WAFCERT_DELETE
+    NGX_HTTP_WAFCERT_DELETE,
+
+    /* an edge passes these on, and knows no more of them */
+    NGX_HTTP_WAFCERT_APPLY,
+    NGX_HTTP_WAFCERT_OTHER
 } ngx_http_wafcert_call_e;
+
+
+/* A path that is a route. */
+
+typedef struct {
+    ngx_str_t                  project;
+    ngx_str_t                  id;            /* empty: of the project */
+    unsigned                   apply:1;       /* ".../apply-to-hosts" */
+} ngx_http_wafcert_route_t;
+
+
+/* A location that changes what is in a zone. */
+
+typedef struct {
+    ngx_shm_zone_t            *shm_zone;
+    ngx_str_t                  location;
+    ngx_uint_t                 edge;
+} ngx_http_wafcert_writer_t;
 
 
 /* A line of a tokens file.  The token itself is not known. */
@@ -67,6 +89,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                zones;         /* of ngx_shm_zone_t * */
     ngx_array_t                views;         /* of ngx_http_wafcert_view_t * */
+    ngx_array_t                writers;       /* of ngx_http_wafcert_writer_t */
     ngx_int_t                  serve_cache;
     wafcert_validator_t       *validator;     /* the worker's own */
     ngx_http_wafcert_cache_t  *cache;         /* the same */
@@ -94,8 +117,19 @@ typedef struct {
     unsigned                   edge:1;
     unsigned                   record:1;
     unsigned                   normalize:1;
+    ngx_str_t                  path;          /* as it was configured */
+    ngx_str_t                  base;          /* what routes begin with */
+
+    /* what stands beside them */
+    ngx_str_t                  proxy_pass;
+    ngx_http_complex_value_t  *proxy_url;     /* NULL: has no variables */
+    unsigned                   proxy_maps:1;  /* has a URI: never sends raw */
+    unsigned                   rewrites_within:1;
+    ngx_flag_t                 mirror;
+    ngx_flag_t                 mirror_body;
 
     ngx_uint_t                 auth;
+    ngx_flag_t                 auth_all;      /* not of routes alone */
     ngx_array_t               *tokens;
     ngx_uint_t                 denied_status;
 
@@ -135,7 +169,7 @@ struct ngx_http_wafcert_ctx_s {
     ngx_http_wafcert_loc_conf_t  *conf;           /* where it was made */
 
     ngx_http_wafcert_call_e       call;
-    ngx_str_t                     project;
+    ngx_str_t                     project;        /* empty: not a route */
     ngx_str_t                     label;          /* of the token */
     wafcert_verdict_t             verdict;
     const char                   *allow;          /* methods of the route */
@@ -165,7 +199,10 @@ struct ngx_http_wafcert_ctx_s {
     /* on its way through an edge */
     ngx_http_wafcert_record_t    *record;         /* NULL: none is made */
     ngx_http_wafcert_capture_t   *capture;        /* NULL: not (any more) */
+    ngx_str_t                     uri;            /* as it was judged */
     unsigned                      passed:1;       /* it was good */
+    ngx_http_wafcert_ctx_t       *kept;           /* if there is a token */
+    ngx_http_wafcert_loc_conf_t  *admitted;       /* there was, here */
 
     /* to go on later: for ngx_add_timer() and ngx_post_event() */
     ngx_event_t                   event;
@@ -196,6 +233,19 @@ char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
 ngx_int_t ngx_http_wafcert_api_handler(ngx_http_request_t *r);
 
 ngx_http_wafcert_ctx_t *ngx_http_wafcert_create_ctx(ngx_http_request_t *r);
+
+/*
+ * The request's, or the one that it had before nginx took it to a named
+ * location: what was judged good stays so as long as its path is the same.
+ */
+ngx_http_wafcert_ctx_t *ngx_http_wafcert_find_ctx(ngx_http_request_t *r);
+
+/*
+ * Whether the path is a route of the location, at an edge one that is judged.
+ * WAFCERT_OK, or the reason why not, with as much as is good.
+ */
+wafcert_reason_e ngx_http_wafcert_find_route(ngx_http_request_t *r,
+    ngx_http_wafcert_route_t *route);
 
 /*
  * Which call it is, into ctx; and whether its token and its headers may make
@@ -271,6 +321,23 @@ ngx_int_t ngx_http_wafcert_done(ngx_http_request_t *r,
 void ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx);
 void ngx_http_wafcert_audit(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, const wafcert_record_t *record);
+
+
+/* ngx_http_wafcert_beside.c: what other modules' directives say */
+
+/* They are noted from now on, as long as this configuration is read. */
+ngx_int_t ngx_http_wafcert_beside_init(ngx_conf_t *cf);
+
+/* Whether the location's proxy_pass may stand beside wafcert_validate. */
+char *ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+
+/*
+ * The path and the query that the location sends, before it is escaped: raw,
+ * r->uri, or what variables make of it.  NGX_OK or NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_wafcert_beside_sends(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *uri);
 
 
 /* ngx_http_wafcert_edge.c: wafcert_validate, on the way to the WAF */

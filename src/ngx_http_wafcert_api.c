@@ -15,15 +15,18 @@ static void ngx_http_wafcert_cleanup(void *data);
 static void ngx_http_wafcert_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_call(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
-static ngx_int_t ngx_http_wafcert_route(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t *item);
+static ngx_uint_t ngx_http_wafcert_stands(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *path);
 static ngx_str_t ngx_http_wafcert_last_segment(ngx_str_t *path);
 static ngx_uint_t ngx_http_wafcert_is(ngx_str_t *s, const char *word);
-static ngx_int_t ngx_http_wafcert_project(ngx_http_wafcert_ctx_t *ctx);
-static ngx_int_t ngx_http_wafcert_id(ngx_http_wafcert_ctx_t *ctx,
-    ngx_str_t *id);
+static ngx_uint_t ngx_http_wafcert_is_project(ngx_str_t *project);
+static ngx_uint_t ngx_http_wafcert_is_id(ngx_str_t *id);
 static ngx_int_t ngx_http_wafcert_method(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_uint_t item);
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_route_t *route);
+static ngx_int_t ngx_http_wafcert_no_override(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
+    const char *name);
 static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
@@ -116,11 +119,44 @@ ngx_http_wafcert_create_ctx(ngx_http_request_t *r)
     cln->handler = ngx_http_wafcert_cleanup;
 
     ctx->request = r;
+    ctx->uri = r->uri;
     ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     ngx_http_set_ctx(r, ctx, ngx_http_wafcert_module);
 
     return ctx;
+}
+
+
+ngx_http_wafcert_ctx_t *
+ngx_http_wafcert_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    if (ctx || !r->internal || r != r->main) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_http_wafcert_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->passed && ctx->uri.len == r->uri.len
+            && ngx_memcmp(ctx->uri.data, r->uri.data, r->uri.len) == 0)
+        {
+            ngx_http_set_ctx(r, ctx, ngx_http_wafcert_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -160,15 +196,45 @@ ngx_int_t
 ngx_http_wafcert_judge_route(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  item;
+    ngx_uint_t                i;
+    wafcert_reason_e          reason;
+    ngx_http_wafcert_route_t  route;
 
-    rc = ngx_http_wafcert_route(r, ctx, &item);
-    if (rc != NGX_OK) {
-        return rc;
+    reason = ngx_http_wafcert_find_route(r, &route);
+
+    ctx->project = route.project;
+
+    switch (reason) {
+
+    case WAFCERT_OK:
+        break;
+
+    case WAFCERT_PROJECT_ILLEGAL:
+        return wafcert_refuse(&ctx->verdict, reason,
+                              "a project id has 1 to %d letters, digits, "
+                              "\"_\" and \"-\"", NGX_HTTP_WAFCERT_PROJECT_MAX);
+
+    case WAFCERT_ID_ILLEGAL:
+        return wafcert_refuse(&ctx->verdict, reason,
+                              "a certificate id has %d hex digits in lower "
+                              "case", 2 * NGX_WAFCERT_ID_LEN);
+
+    default:
+        return wafcert_refuse(&ctx->verdict, reason,
+                              "the path is not that of a certificate call");
     }
 
-    return ngx_http_wafcert_method(r, ctx, item);
+    if (route.id.len) {
+
+        for (i = 0; i < NGX_WAFCERT_ID_LEN; i++) {
+            ctx->change.id[i] = (u_char) ngx_hextoi(&route.id.data[2 * i], 2);
+        }
+
+        ngx_memcpy(ctx->id, route.id.data, route.id.len);
+        ctx->has_id = 1;
+    }
+
+    return ngx_http_wafcert_method(r, ctx, &route);
 }
 
 
@@ -179,9 +245,16 @@ ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
     ngx_int_t   rc;
     ngx_uint_t  write;
 
-    write = (ctx->call >= NGX_HTTP_WAFCERT_CREATE);
+    write = (ctx->call >= NGX_HTTP_WAFCERT_CREATE
+             && ctx->call != NGX_HTTP_WAFCERT_OTHER);
 
     rc = ngx_http_wafcert_authorize(r, write, handler);
+
+    if (rc != NGX_OK || ctx->call == NGX_HTTP_WAFCERT_OTHER) {
+        return rc;
+    }
+
+    rc = ngx_http_wafcert_no_override(r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -198,15 +271,21 @@ ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
 
 /*
  * ".../v1/{project_id}/waf/certificate[/{certificate_id}][/]", read from its
- * end: what precedes it is the location's business.
+ * end.  What precedes it is a gateway's location's business; an edge believes
+ * the answers, and so knows where the API is.
  */
 
-static ngx_int_t
-ngx_http_wafcert_route(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
-    ngx_uint_t *item)
+wafcert_reason_e
+ngx_http_wafcert_find_route(ngx_http_request_t *r,
+    ngx_http_wafcert_route_t *route)
 {
-    ngx_int_t  rc;
-    ngx_str_t  path, id, segment, waf;
+    ngx_str_t                     path, segment, waf;
+    ngx_uint_t                    item;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    ngx_memzero(route, sizeof(ngx_http_wafcert_route_t));
 
     path = r->uri;
 
@@ -214,49 +293,76 @@ ngx_http_wafcert_route(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
         path.len--;
     }
 
-    ngx_str_null(&id);
-    *item = 0;
+    item = 0;
 
     segment = ngx_http_wafcert_last_segment(&path);
+
+    if (wlcf->edge && ngx_http_wafcert_is(&segment, "apply-to-hosts")) {
+        route->apply = 1;
+        segment = ngx_http_wafcert_last_segment(&path);
+    }
+
     waf = ngx_http_wafcert_last_segment(&path);
 
-    if (!ngx_http_wafcert_is(&segment, "certificate")
+    if (route->apply || !ngx_http_wafcert_is(&segment, "certificate")
         || !ngx_http_wafcert_is(&waf, "waf"))
     {
-        *item = 1;
-        id = segment;
+        item = 1;
+        route->id = segment;
         segment = waf;
         waf = ngx_http_wafcert_last_segment(&path);
     }
 
-    ctx->project = ngx_http_wafcert_last_segment(&path);
+    route->project = ngx_http_wafcert_last_segment(&path);
 
     if (!ngx_http_wafcert_is(&segment, "certificate")
-        || !ngx_http_wafcert_is(&waf, "waf"))
+        || !ngx_http_wafcert_is(&waf, "waf")
+        || !ngx_http_wafcert_stands(r, wlcf, &path))
     {
-        goto not_found;
+        ngx_memzero(route, sizeof(ngx_http_wafcert_route_t));
+        return WAFCERT_API_NOT_FOUND;
     }
 
-    segment = ngx_http_wafcert_last_segment(&path);
+    /* what is illegal will not do for a log or a variable either */
 
-    if (!ngx_http_wafcert_is(&segment, "v1")) {
-        goto not_found;
+    if (!ngx_http_wafcert_is_project(&route->project)) {
+        ngx_memzero(route, sizeof(ngx_http_wafcert_route_t));
+        return WAFCERT_PROJECT_ILLEGAL;
     }
 
-    rc = ngx_http_wafcert_project(ctx);
-
-    if (rc != NGX_OK || *item == 0) {
-        return rc;
+    if (item && !ngx_http_wafcert_is_id(&route->id)) {
+        ngx_str_null(&route->id);
+        return WAFCERT_ID_ILLEGAL;
     }
 
-    return ngx_http_wafcert_id(ctx, &id);
+    return WAFCERT_OK;
+}
 
-not_found:
 
-    ngx_str_null(&ctx->project);
+/* "path" ends with the "v1" of a route */
 
-    return wafcert_refuse(&ctx->verdict, WAFCERT_API_NOT_FOUND,
-                          "the path is not that of a certificate call");
+static ngx_uint_t
+ngx_http_wafcert_stands(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *path)
+{
+    ngx_str_t  base, segment;
+
+    if (!wlcf->edge) {
+        segment = ngx_http_wafcert_last_segment(path);
+
+        return ngx_http_wafcert_is(&segment, "v1");
+    }
+
+    base = wlcf->base;
+
+    /* after a "rewrite ... break" the location's prefix is no longer there */
+
+    if (!r->valid_location && wlcf->path.len == 0 && !wlcf->rewrites_within) {
+        ngx_str_set(&base, "/v1/");
+    }
+
+    return path->len + 1 == base.len
+           && ngx_memcmp(path->data, base.data, path->len) == 0;
 }
 
 
@@ -291,99 +397,86 @@ ngx_http_wafcert_is(ngx_str_t *s, const char *word)
 }
 
 
-static ngx_int_t
-ngx_http_wafcert_project(ngx_http_wafcert_ctx_t *ctx)
+static ngx_uint_t
+ngx_http_wafcert_is_project(ngx_str_t *project)
 {
     u_char  *p, *last;
 
-    p = ctx->project.data;
-    last = p + ctx->project.len;
+    p = project->data;
+    last = p + project->len;
 
-    if (p == last || ctx->project.len > NGX_HTTP_WAFCERT_PROJECT_MAX) {
-        goto illegal;
+    if (p == last || project->len > NGX_HTTP_WAFCERT_PROJECT_MAX) {
+        return 0;
     }
 
     for ( /* void */ ; p < last; p++) {
 
-        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
-            || (*p >= '0' && *p <= '9') || *p == '_' || *p == '-')
+        if ((*p < 'a' || *p > 'z') && (*p < 'A' || *p > 'Z')
+            && (*p < '0' || *p > '9') && *p != '_' && *p != '-')
         {
-            continue;
+            return 0;
         }
-
-        goto illegal;
     }
 
-    return NGX_OK;
-
-illegal:
-
-    /* it will not do for a log or a variable either */
-
-    ngx_str_null(&ctx->project);
-
-    return wafcert_refuse(&ctx->verdict, WAFCERT_PROJECT_ILLEGAL,
-                          "a project id has 1 to %d letters, digits, \"_\" "
-                          "and \"-\"", NGX_HTTP_WAFCERT_PROJECT_MAX);
+    return 1;
 }
 
 
-static ngx_int_t
-ngx_http_wafcert_id(ngx_http_wafcert_ctx_t *ctx, ngx_str_t *id)
+static ngx_uint_t
+ngx_http_wafcert_is_id(ngx_str_t *id)
 {
     u_char      c;
     ngx_uint_t  i;
 
     if (id->len != 2 * NGX_WAFCERT_ID_LEN) {
-        goto illegal;
+        return 0;
     }
 
     for (i = 0; i < id->len; i++) {
         c = id->data[i];
 
         if ((c < '0' || c > '9') && (c < 'a' || c > 'f')) {
-            goto illegal;
+            return 0;
         }
     }
 
-    for (i = 0; i < NGX_WAFCERT_ID_LEN; i++) {
-        ctx->change.id[i] = (u_char) ngx_hextoi(&id->data[2 * i], 2);
-    }
-
-    ngx_memcpy(ctx->id, id->data, id->len);
-    ctx->has_id = 1;
-
-    return NGX_OK;
-
-illegal:
-
-    return wafcert_refuse(&ctx->verdict, WAFCERT_ID_ILLEGAL,
-                          "a certificate id has %d hex digits in lower case",
-                          2 * NGX_WAFCERT_ID_LEN);
+    return 1;
 }
 
 
 static ngx_int_t
 ngx_http_wafcert_method(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
-    ngx_uint_t item)
+    ngx_http_wafcert_route_t *route)
 {
+    ngx_uint_t                    item;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    if (!wlcf->write) {
+    item = (route->id.len != 0);
+
+    if (route->apply) {
+        ctx->allow = "POST";
+
+    } else if (!wlcf->write) {
         ctx->allow = "GET, HEAD";
 
     } else {
         ctx->allow = item ? "GET, HEAD, PUT, DELETE" : "GET, HEAD, POST";
     }
 
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+    if (route->apply) {
+
+        if (r->method == NGX_HTTP_POST) {
+            ctx->call = NGX_HTTP_WAFCERT_APPLY;
+            return NGX_OK;
+        }
+
+    } else if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         ctx->call = item ? NGX_HTTP_WAFCERT_SHOW : NGX_HTTP_WAFCERT_LIST;
         return NGX_OK;
-    }
 
-    if (wlcf->write) {
+    } else if (wlcf->write) {
 
         if (!item && r->method == NGX_HTTP_POST) {
             ctx->call = NGX_HTTP_WAFCERT_CREATE;
@@ -403,6 +496,64 @@ ngx_http_wafcert_method(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
 
     return wafcert_refuse(&ctx->verdict, WAFCERT_METHOD_NOT_ALLOWED,
                           "the method is not one of: %s", ctx->allow);
+}
+
+
+/* a WAF that honours one would do what was not judged */
+
+static ngx_int_t
+ngx_http_wafcert_no_override(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char  *names[] = {
+        "x-http-method-override", "x-http-method", "x-method-override", NULL
+    };
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            for (n = 0; names[n]; n++) {
+
+                if (ngx_http_wafcert_is_header(&h[i], names[n])) {
+                    return wafcert_refuse(&ctx->verdict,
+                                          WAFCERT_METHOD_OVERRIDE,
+                                          "the request has the header %s",
+                                          names[n]);
+                }
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* servers that are handed headers as variables know no "-" */
+
+static ngx_uint_t
+ngx_http_wafcert_is_header(ngx_table_elt_t *h, const char *name)
+{
+    u_char  c;
+    size_t  i;
+
+    if (h->key.len != ngx_strlen(name)) {
+        return 0;
+    }
+
+    for (i = 0; i < h->key.len; i++) {
+        c = h->lowcase_key[i];
+
+        if ((c == '_' ? '-' : c) != (u_char) name[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -67,8 +67,9 @@ ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write,
 
 
 /*
- * A token may stand in several lines, one for each project.  All lines are
- * compared, and whole, whichever matches: the time tells nothing.
+ * A token may stand in several lines, one for each project; where the request
+ * has none, any will do.  All lines are compared, and whole, whichever matches:
+ * the time tells nothing.
  */
 
 static ngx_int_t
@@ -103,7 +104,7 @@ ngx_http_wafcert_token_listed(ngx_http_request_t *r, ngx_str_t *value,
         known = 1;
         ctx->label = token[i].label;
 
-        if (token[i].project.len
+        if (token[i].project.len && ctx->project.len
             && (token[i].project.len != ctx->project.len
                 || ngx_memcmp(token[i].project.data, ctx->project.data,
                               ctx->project.len)
@@ -189,6 +190,24 @@ ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "all=", 4) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid number of arguments in \"%V\" "
+                               "directive", &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_strcmp(value[2].data, "all=on") != 0
+            || ngx_strcmp(value[1].data, "off") == 0)
+        {
+            return ngx_http_wafcert_invalid(cf, &value[2]);
+        }
+    }
+
+    wlcf->auth_all = (cf->args->nelts == 3);
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
         wlcf->auth = NGX_HTTP_WAFCERT_AUTH_OFF;

@@ -65,7 +65,7 @@ ngx_http_wafcert_capture_header_filter(ngx_http_request_t *r)
     ngx_uint_t               last;
     ngx_http_wafcert_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    ctx = ngx_http_wafcert_find_ctx(r);
 
     if (ctx == NULL || !ctx->passed || r != r->main) {
         return ngx_http_next_header_filter(r);

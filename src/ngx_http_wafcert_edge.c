@@ -6,6 +6,7 @@
 
 #include "ngx_http_wafcert.h"
 #include "ngx_wafcert_sync.h"
+#include "wafcert_path.h"
 
 
 /*
@@ -15,6 +16,15 @@
 
 
 static ngx_int_t ngx_http_wafcert_edge_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx);
+static ngx_int_t ngx_http_wafcert_edge_ours(ngx_http_request_t *r,
+    ngx_str_t *sent);
+static ngx_str_t ngx_http_wafcert_edge_path(ngx_str_t *uri);
+static ngx_uint_t ngx_http_wafcert_edge_is_judged(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *sent);
+static ngx_http_wafcert_ctx_t *ngx_http_wafcert_edge_admit(
+    ngx_http_request_t *r, ngx_http_wafcert_ctx_t *kept);
 static void ngx_http_wafcert_edge_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_edge_call(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
@@ -33,11 +43,6 @@ static ngx_int_t ngx_http_wafcert_edge_restore(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
 
-/*
- * A request that is none of the API's is not even refused: whatever else the
- * location proxies is the WAF's business.
- */
-
 static ngx_int_t
 ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
 {
@@ -51,22 +56,25 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    ctx = ngx_http_wafcert_find_ctx(r);
+
+    rc = NGX_OK;
 
     if (ctx == NULL) {
-        ctx = ngx_http_wafcert_create_ctx(r);
-        if (ctx == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+        rc = ngx_http_wafcert_edge_begin(r, wlcf, &ctx);
 
-        if (ngx_http_wafcert_judge_route(r, ctx) != NGX_OK) {
-            ngx_http_set_ctx(r, NULL, ngx_http_wafcert_module);
+    } else if (ctx->passed) {
+
+        if (ctx->conf == wlcf || ctx->admitted == wlcf) {
             return NGX_DECLINED;
         }
+
+        ctx = ngx_http_wafcert_edge_admit(r, ctx);
+        rc = (ctx == NULL) ? NGX_HTTP_INTERNAL_SERVER_ERROR : NGX_OK;
     }
 
-    if (ctx->passed) {
-        return NGX_DECLINED;
+    if (ctx == NULL) {
+        return rc;
     }
 
     /*
@@ -76,7 +84,10 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    rc = ngx_http_wafcert_judge_caller(r, ctx, ngx_http_wafcert_edge_resume);
+    if (rc == NGX_OK) {
+        rc = ngx_http_wafcert_judge_caller(r, ctx,
+                                           ngx_http_wafcert_edge_resume);
+    }
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -98,6 +109,161 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * Makes a context of what is judged here.  What no server could take for a
+ * certificate's is not even refused: whatever else the location proxies is the
+ * WAF's business.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx)
+{
+    ngx_int_t  rc, ours;
+    ngx_str_t  sent;
+
+    if (ngx_http_wafcert_beside_sends(r, wlcf, &sent) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ours = ngx_http_wafcert_edge_ours(r, &sent);
+
+    if (ours == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ours == NGX_DECLINED && !wlcf->auth_all) {
+        return NGX_DECLINED;
+    }
+
+    *ctx = ngx_http_wafcert_create_ctx(r);
+    if (*ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ours == NGX_DECLINED) {
+        (*ctx)->call = NGX_HTTP_WAFCERT_OTHER;
+        return NGX_OK;
+    }
+
+    rc = ngx_http_wafcert_judge_route(r, *ctx);
+
+    if (rc == NGX_OK && !ngx_http_wafcert_edge_is_judged(r, wlcf, &sent)) {
+        return wafcert_refuse(&(*ctx)->verdict, WAFCERT_PATH_ENCODED,
+                              "the path that would go to the WAF is not the "
+                              "one that was judged");
+    }
+
+    return rc;
+}
+
+
+/* NGX_OK, or NGX_DECLINED: it is somebody else's */
+
+static ngx_int_t
+ngx_http_wafcert_edge_ours(ngx_http_request_t *r, ngx_str_t *sent)
+{
+    u_char                    *buf;
+    ngx_str_t                  path;
+    ngx_http_wafcert_route_t   route;
+
+    if (ngx_http_wafcert_find_route(r, &route) != WAFCERT_API_NOT_FOUND) {
+        return NGX_OK;
+    }
+
+    path = ngx_http_wafcert_edge_path(sent);
+
+    buf = ngx_pnalloc(r->pool, ngx_max(path.len, r->uri.len));
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    return (wafcert_path_names_certificate(buf, &r->uri)
+            || (sent->data != r->uri.data
+                && wafcert_path_names_certificate(buf, &path)))
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_str_t
+ngx_http_wafcert_edge_path(ngx_str_t *uri)
+{
+    u_char     *p;
+    ngx_str_t   path;
+
+    path = *uri;
+
+    p = ngx_strlchr(path.data, path.data + path.len, '?');
+
+    if (p) {
+        path.len = p - path.data;
+    }
+
+    return path;
+}
+
+
+/*
+ * A route has nothing in it that nginx escapes, so what is sent for it can be
+ * compared.  The prefix before "/v1/" may have been cut off; and what nginx
+ * takes for a fragment would be a part of the query to others.
+ */
+
+static ngx_uint_t
+ngx_http_wafcert_edge_is_judged(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *sent)
+{
+    size_t     prefix;
+    ngx_str_t  path;
+
+    if (sent->data == r->uri.data) {
+        return 1;
+    }
+
+    if (ngx_strlchr(sent->data, sent->data + sent->len, '#')) {
+        return 0;
+    }
+
+    path = ngx_http_wafcert_edge_path(sent);
+
+    if (path.len == r->uri.len
+        && ngx_memcmp(path.data, r->uri.data, path.len) == 0)
+    {
+        return 1;
+    }
+
+    prefix = wlcf->base.len - (sizeof("/v1/") - 1);
+
+    return path.len + prefix == r->uri.len
+           && wlcf->proxy_url
+           && ngx_memcmp(path.data, r->uri.data + prefix, path.len) == 0;
+}
+
+
+/*
+ * What has come to a named location was judged before, but that may want
+ * another token.
+ */
+
+static ngx_http_wafcert_ctx_t *
+ngx_http_wafcert_edge_admit(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *kept)
+{
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_wafcert_create_ctx(r);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->call = kept->call;
+    ctx->project = kept->project;
+    ctx->kept = kept;
+
+    return ctx;
+}
+
+
 static void
 ngx_http_wafcert_edge_resume(ngx_http_request_t *r)
 {
@@ -112,6 +278,19 @@ ngx_http_wafcert_edge_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    if (ctx->kept) {
+        ctx->kept->admitted = wlcf;
+        ngx_http_set_ctx(r, ctx->kept, ngx_http_wafcert_module);
+        return NGX_DECLINED;
+    }
+
+    /* its answer is nobody's business either */
+
+    if (ctx->call == NGX_HTTP_WAFCERT_OTHER) {
+        ngx_http_set_ctx(r, NULL, ngx_http_wafcert_module);
+        return NGX_DECLINED;
+    }
 
     ngx_wafcert_sync(wlcf->shm_zone->data, r->connection->log);
 
@@ -148,7 +327,9 @@ ngx_http_wafcert_edge_pass(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    if (wlcf->record && ngx_http_wafcert_record_prepare(r, ctx) != NGX_OK) {
+    if (wlcf->record && ctx->call != NGX_HTTP_WAFCERT_APPLY
+        && ngx_http_wafcert_record_prepare(r, ctx) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -188,6 +188,12 @@ ngx_http_wafcert_iam_verdict(ngx_http_request_t *r,
     ctx->label.data = grant->user;
     ctx->label.len = grant->user_len;
 
+    /* what is no route is no project's, and needs no role */
+
+    if (ctx->project.len == 0) {
+        return NGX_OK;
+    }
+
     if (grant->project_len != ctx->project.len
         || ngx_memcmp(grant->project, ctx->project.data, ctx->project.len)
            != 0)

@@ -62,6 +62,13 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_PATH_ENCODED] = {
+        "path_encoded", WAFCERT_URL_PARAM_ILLEGAL,
+        "send the path as it is documented: no \"%\" in it, no \"//\" and"
+        " no \"..\"",
+        400
+    },
+
     [WAFCERT_METHOD_NOT_ALLOWED] = {
         "method_not_allowed", WAFCERT_NO_API,
         "the Allow header of this answer has the methods that work here",
@@ -96,6 +103,12 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         "iam_unavailable", WAFCERT_SYSTEM_BUSY,
         "try again in a moment; nothing was changed",
         500
+    },
+
+    [WAFCERT_METHOD_OVERRIDE] = {
+        "method_override", WAFCERT_HEADER_ILLEGAL,
+        "send the request with the method that is meant",
+        400
     },
 
     [WAFCERT_CONTENT_TYPE] = {

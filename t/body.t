@@ -587,3 +587,76 @@ secret=1
 400 WAF.00011003 request.body.illegal json_syntax
 --- response_body_unlike eval
 [ ('secret|MIGHAgEA') x 4 ]
+
+
+
+=== TEST 27: mirror, which reads a body before a token is judged
+--- config
+    mirror /mirror;
+
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+    }
+
+    location = /mirror {
+        return 204;
+    }
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"mirror" without "mirror_request_body off" would write keys into files in location "/v1/"}
+
+
+
+=== TEST 28: the same without the body, and switched off
+--- config
+    mirror /mirror;
+
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        mirror_request_body off;
+    }
+
+    location /off/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        mirror off;
+    }
+
+    location = /mirror {
+        return 204;
+    }
+--- requests
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <ec.crt>, "key": <ec.key>}
+
+GET /off/v1/p/waf/certificate
+
+--- answers
+200 {"name": "a"}
+200 {"total": 1}
+
+
+
+=== TEST 29: a body that is in a file when it comes here
+--- config
+    location /v1/ {
+        client_body_buffer_size 1k;
+        proxy_pass http://127.0.0.4:1;
+        error_page 502 504 = @api;
+    }
+
+    location @api {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+    }
+--- requests
+POST /v1/p/waf/certificate
+
+{"x": "<x 9000>"}
+
+--- answers
+500
+error.log: \[error\] .* wafcert found the body in a file

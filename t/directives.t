@@ -989,3 +989,59 @@ GET /v1/p/waf/certificate
 error.log: \[error\].* IAM service at "/iam" refused the token of "wafcert_auth_service"
 401 WAF.00012001 invalid.token token_invalid: the IAM service
 401 WAF.00012001 invalid.token token_missing
+
+
+
+=== TEST 55: wafcert_auth off, and of all
+--- config
+location /v1/ {
+    wafcert_api zone=certs;
+    wafcert_auth off all=on;
+}
+--- must_die
+--- error_log eval
+qr/\[emerg\] .*invalid parameter "all=on"/
+
+
+
+=== TEST 56: wafcert_auth, of some
+--- config
+location /v1/ {
+    wafcert_api zone=certs;
+    wafcert_auth request=/iam all=off;
+}
+--- must_die
+--- error_log eval
+qr/\[emerg\] .*invalid parameter "all=off"/
+
+
+
+=== TEST 57: wafcert_api, inherited where there is nothing else
+--- config
+location /v1/ {
+    wafcert_api zone=certs;
+    wafcert_auth off;
+
+    location /v1/p/ {
+        wafcert_return_key never;
+    }
+
+    location /v1/q/ {
+        return 200 "something else\n";
+    }
+
+    location /v1/r/ {
+        proxy_pass http://127.0.0.4:1;
+    }
+}
+--- requests
+GET /v1/p/waf/certificate
+
+GET /v1/q/waf/certificate
+
+GET /v1/r/waf/certificate
+
+--- answers
+200 {"total": 0}
+200
+502

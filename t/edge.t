@@ -181,7 +181,10 @@ GET /
 
 --- answers
 404 WAF.00014009 api.not.found api_not_found
-404|405
+access.log: edge POST 404 \[-\] \[-\] \[-\] \[-\] \[-\]
+405 WAF.00014009 api.not.found method_not_allowed
+Allow: GET, HEAD, POST
+access.log: edge PATCH 405 \[p\] \[-\] \[-\] \[method_not_allowed\] \[-\]
 200
 access.log: edge GET 200 \[-\] \[-\] \[-\] \[-\] \[-\]
 
@@ -296,7 +299,7 @@ PUT /v1/p/waf/certificate/0123456789abcdef0123456789abcdef
 
 
 
-=== TEST 9: inherited into "if" and "limit_except", not into a location
+=== TEST 9: inherited into "if", "limit_except" and a location
 --- config
     location / {
         wafcert_validate zone=edge;
@@ -335,7 +338,7 @@ x
 400 WAF.00011003 request.body.illegal json_syntax
 error.log: wafcert refused: json_syntax
 403
-401 WAF.00012002 invalid.project token_project
+400 WAF.00011003 request.body.illegal json_syntax
 
 
 
@@ -353,7 +356,7 @@ error.log: wafcert refused: json_syntax
     }
 
     location /known/ {
-        wafcert_api zone=edge;
+        wafcert_api zone=edge write=off;
         wafcert_auth off;
     }
 --- requests
@@ -467,3 +470,89 @@ qr{\[emerg\] .*"wafcert_api" directive cannot stand beside "wafcert_validate"}
 --- must_die
 --- error_log eval
 qr{\[emerg\] .*"wafcert_validate" directive cannot stand beside "wafcert_api"}
+
+
+
+=== TEST 19: a proxy_pass with another URI
+--- config
+    location /api/ {
+        wafcert_validate zone=edge;
+        proxy_pass http://127.0.0.3/v1/;
+    }
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"proxy_pass" has the URI "/v1/" in location "/api/", which has "wafcert_validate"}
+
+
+
+=== TEST 20: the same, nested
+--- config
+    location / {
+        wafcert_validate zone=edge;
+        proxy_pass http://127.0.0.3;
+
+        location /api/ {
+            proxy_pass http://unix:/waf:/v1/;
+        }
+    }
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"proxy_pass" has the URI "/v1/" in location "/api/"}
+
+
+
+=== TEST 21: an API that adds to what an edge records
+--- config
+    location / {
+        wafcert_validate zone=edge record=on;
+        proxy_pass http://127.0.0.3;
+    }
+
+    location /api/ {
+        wafcert_api zone=edge;
+        wafcert_auth off;
+    }
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*"wafcert_api" in location "/api/" and "wafcert_validate record=on" in location "/" cannot share zone "edge"}
+
+
+
+=== TEST 22: one that does not, and an edge that does not record
+--- config
+    location / {
+        wafcert_validate zone=edge record=on;
+        proxy_pass http://127.0.0.3;
+    }
+
+    location /read/ {
+        wafcert_api zone=edge write=off;
+        wafcert_auth off;
+    }
+
+    location /api/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+    }
+
+    location /edge/ {
+        wafcert_validate zone=certs;
+        proxy_pass http://127.0.0.3/;
+    }
+--- requests
+GET /read/v1/p/waf/certificate
+
+--- answers
+200 {"total": 0}
+
+
+
+=== TEST 23: a path that is no prefix
+--- config
+    location ~ /v1/ {
+        wafcert_validate zone=edge path=/waf;
+        proxy_pass http://127.0.0.3;
+    }
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "path=/waf"}

@@ -37,8 +37,15 @@ END
             proxy_pass http://127.0.0.1:1;
         }
 
+        location /all/ {
+            wafcert_validate zone=edge;
+            wafcert_auth request=/iam all=on;
+            wafcert_auth_roles write=te_admin read=te_admin;
+            proxy_pass http://127.0.0.1:1;
+        }
+
         location /known/ {
-            wafcert_api zone=edge;
+            wafcert_api zone=edge write=off;
             wafcert_auth off;
         }
 END
@@ -109,6 +116,18 @@ sub knows {
 }
 
 sub asked { return scalar(my @asked = $iam->asked) }
+
+
+# What is no route: a good token will do.
+
+is($server->request(GET => '//all/x')->verdict, '401 token_missing',
+   'all=on: a token is missing');
+is($server->request(GET => '//all/x', undef, 'X-Auth-Token: unknown')->verdict,
+   '401 token_invalid', 'or not known');
+is($server->request(PUT => '//all/x', 'x', 'X-Auth-Token: '
+                    . $iam->token('ok', project => 'other'))->{status}, 502,
+   'one for whichever project, with no role, will do');
+asked();
 
 
 # Each call.

@@ -50,7 +50,7 @@ END
         }
 
         location /known/ {
-            wafcert_api zone=edge;
+            wafcert_api zone=edge write=off;
             wafcert_auth off;
         }
 END

@@ -67,7 +67,7 @@ BLIND
         }
 
         location /known-$_/ {
-            wafcert_api zone=$_;
+            wafcert_api zone=$_ write=off;
             wafcert_auth off;
             wafcert_return_key always;
         }

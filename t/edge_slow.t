@@ -56,7 +56,7 @@ $server->configure(server => <<"END");
         }
 
         location /known/ {
-            wafcert_api zone=edge;
+            wafcert_api zone=edge write=off;
             wafcert_auth off;
         }
 END
