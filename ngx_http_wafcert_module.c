@@ -1144,7 +1144,9 @@ ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value)
 static ngx_int_t
 ngx_http_wafcert_init(ngx_conf_t *cf)
 {
-    if (ngx_http_wafcert_iam_init(cf) != NGX_OK) {
+    if (ngx_http_wafcert_log_init(cf) != NGX_OK
+        || ngx_http_wafcert_iam_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

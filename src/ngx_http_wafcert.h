@@ -524,9 +524,12 @@ void ngx_http_wafcert_tls_certificate(SSL_CTX *ctx,
 ngx_int_t ngx_http_wafcert_tls_servername(SSL_CTX *ctx);
 
 
-/* ngx_http_wafcert_log.c: keeps tokens out of what nginx itself logs */
+/* ngx_http_wafcert_log.c: keeps secrets out of what nginx itself logs */
 
 ngx_int_t ngx_http_wafcert_guard_log(ngx_conf_t *cf, ngx_log_t *log);
+
+/* Installs what it knows a request by. */
+ngx_int_t ngx_http_wafcert_log_init(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_WAFCERT_H_INCLUDED_ */

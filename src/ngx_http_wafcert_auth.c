@@ -267,6 +267,12 @@ ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    if (wlcf->write_roles.len == 0) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"wafcert_auth_roles\" has no \"write\": any "
+                           "role may change certificates");
+    }
+
     return NGX_CONF_OK;
 }
 

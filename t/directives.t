@@ -746,6 +746,20 @@ qr{\[emerg\] .*invalid parameter "delete=a"}
 
 
 
+=== TEST 44a: wafcert_auth_roles: whoever may read may write
+--- http_config
+    wafcert_zone zone=certs:1m;
+    wafcert_auth_roles read=a;
+
+--- request
+GET /v1/p/waf/certificate
+
+--- error_code: 200
+--- error_log eval
+qr{\[warn\] .*"wafcert_auth_roles" has no "write": any role may change certificates}
+
+
+
 === TEST 45: wafcert_auth_roles: no role
 --- config
     location /v1/ {

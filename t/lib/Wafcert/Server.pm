@@ -97,6 +97,7 @@ sub upload {
 # server    more directives for the server
 # api       what is there besides "wafcert_api zone=certs" in "location /v1/"
 # main      more directives for nginx itself
+# events    and for events
 # http      and for http
 # level     of the error log; default "notice"
 # daemon    1: as for a binary upgrade
@@ -108,7 +109,7 @@ sub new {
 
     my $self = bless {
         name => File::Basename::basename($0, '.t'), size => '1m',
-        workers => 4, listen => '', server => '', main => '', http => '',
+        workers => 4, listen => '', server => '', main => '', events => '', http => '',
         api => 'wafcert_auth off;', state => '', seal_key => 'seal.key',
         zone => '', level => 'notice', daemon => 0, env => {}, start => 1,
         owner => $$, %arg
@@ -181,6 +182,7 @@ $self->{main}
 
 events {
     worker_connections 1024;
+    $self->{events}
 }
 
 http {
