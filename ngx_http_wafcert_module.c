@@ -90,6 +90,11 @@ static ngx_conf_num_bounds_t  ngx_http_wafcert_max_rsa_bits_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_wafcert_max_hosts_bounds = {
+    ngx_conf_check_num_bounds, 1, -1
+};
+
+
 static ngx_command_t  ngx_http_wafcert_commands[] = {
 
     { ngx_string("wafcert_zone"),
@@ -175,6 +180,13 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wafcert_loc_conf_t, max_body_size),
       NULL },
+
+    { ngx_string("wafcert_max_hosts"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wafcert_loc_conf_t, max_hosts),
+      &ngx_http_wafcert_max_hosts_bounds },
 
     { ngx_string("wafcert_quota"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -485,6 +497,7 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
     conf->max_body_size = NGX_CONF_UNSET_SIZE;
     conf->denied_status = NGX_CONF_UNSET_UINT;
     conf->return_key = NGX_CONF_UNSET_UINT;
+    conf->max_hosts = NGX_CONF_UNSET;
     conf->quota = NGX_CONF_UNSET;
     conf->reject_expired = NGX_CONF_UNSET_UINT;
     conf->min_rsa_bits = NGX_CONF_UNSET;
@@ -519,6 +532,7 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_UNAUTHORIZED);
     ngx_conf_merge_uint_value(conf->return_key, prev->return_key,
                               NGX_HTTP_WAFCERT_RETURN_KEY_CREATE);
+    ngx_conf_merge_value(conf->max_hosts, prev->max_hosts, 1000);
     ngx_conf_merge_value(conf->quota, prev->quota, 0);
     ngx_conf_merge_uint_value(conf->reject_expired, prev->reject_expired, 0);
     ngx_conf_merge_value(conf->min_rsa_bits, prev->min_rsa_bits, 0);
@@ -528,6 +542,7 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->policy.reject_expired = conf->reject_expired;
     conf->policy.min_rsa_bits = conf->min_rsa_bits;
     conf->policy.max_rsa_bits = conf->max_rsa_bits;
+    conf->policy.max_hosts = conf->max_hosts;
     conf->policy.chain = conf->chain;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);

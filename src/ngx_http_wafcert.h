@@ -142,6 +142,7 @@ typedef struct {
 
     size_t                     max_body_size;
     ngx_uint_t                 return_key;
+    ngx_int_t                  max_hosts;
     ngx_int_t                  quota;
 
     ngx_uint_t                 reject_expired;
@@ -282,7 +283,7 @@ ngx_int_t ngx_http_wafcert_dry_run(ngx_http_request_t *r,
 /* ctx->body into ctx->upload. */
 ngx_int_t ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx);
 
-/* Makes ctx->bundle of two PEM texts. */
+/* Makes ctx->bundle of two PEM texts, one of which may be NULL. */
 ngx_int_t ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
 

@@ -421,15 +421,13 @@ static ngx_int_t
 ngx_http_wafcert_edge_member(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_int_t                      rc;
-    ngx_str_t                      content, key;
-    wafcert_upload_t              *upload;
-    ngx_http_wafcert_loc_conf_t   *wlcf;
-    ngx_http_wafcert_main_conf_t  *wmcf;
+    ngx_int_t                     rc;
+    ngx_str_t                     content, key;
+    wafcert_upload_t             *upload;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
 
     upload = &ctx->upload;
 
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     if (!ctx->alone) {
@@ -449,15 +447,9 @@ ngx_http_wafcert_edge_member(ngx_http_request_t *r,
         }
     }
 
-    rc = wafcert_validate(wmcf->validator, &ctx->bundle,
-                          upload->content.data ? &upload->content : NULL,
-                          upload->key.data ? &upload->key : NULL,
-                          &wlcf->policy, ngx_http_wafcert_now(),
-                          &ctx->verdict);
-
-    ctx->validated = (rc == NGX_OK);
-
-    return rc;
+    return ngx_http_wafcert_judge_upload(r, ctx,
+                            upload->content.data ? &upload->content : NULL,
+                            upload->key.data ? &upload->key : NULL);
 }
 
 

@@ -138,10 +138,12 @@ static ngx_int_t
 ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
     ngx_wafcert_name_t *name)
 {
-    u_char                  *dst, *src, *host;
-    ngx_http_wafcert_ctx_t  *ctx;
+    u_char                       *dst, *src, *host;
+    ngx_http_wafcert_ctx_t       *ctx;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     host = ngx_pnalloc(r->pool, arg->len);
     if (host == NULL) {
@@ -152,7 +154,9 @@ ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
     src = arg->data;
     ngx_unescape_uri(&dst, &src, arg->len, 0);
 
-    if (ngx_wafcert_name_init(name, host, dst - host) != NGX_OK) {
+    if (ngx_wafcert_name_init(wlcf->shm_zone->data, name, host, dst - host)
+        != NGX_OK)
+    {
         return wafcert_refuse(&ctx->verdict, WAFCERT_SERVES_ILLEGAL,
                               "the parameter serves is not the name of a "
                               "host");

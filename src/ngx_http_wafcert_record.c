@@ -659,6 +659,14 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
     ctx->change.project = ctx->project;
     ctx->change.quota = 0;
 
+    if (ctx->change.op != NGX_WAFCERT_DELETE
+        && ctx->change.facts->many_hosts)
+    {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_CONTENT_TOO_MANY_HOSTS,
+                              "the certificate has more than %lu hosts",
+                              (u_long) wlcf->policy.max_hosts);
+    }
+
     rc = ngx_wafcert_store_reserve(wlcf->shm_zone->data, &ctx->change,
                                    &ctx->verdict);
 

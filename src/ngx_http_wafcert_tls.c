@@ -37,9 +37,9 @@ static int ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad,
 static ngx_int_t ngx_http_wafcert_serve_host(ngx_connection_t *c,
     ngx_http_wafcert_srv_conf_t *wscf);
 static ngx_int_t ngx_http_wafcert_asked_host(ngx_connection_t *c,
-    ngx_str_t *host, ngx_wafcert_name_t *name);
+    ngx_wafcert_store_t *store, ngx_str_t *host, ngx_wafcert_name_t *name);
 static ngx_int_t ngx_http_wafcert_asked_address(ngx_connection_t *c,
-    ngx_wafcert_name_t *name);
+    ngx_wafcert_store_t *store, ngx_wafcert_name_t *name);
 static ngx_int_t ngx_http_wafcert_find_identities(
     ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
     ngx_wafcert_name_t *name, ngx_http_wafcert_identity_t **identities,
@@ -214,7 +214,9 @@ ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad, void *arg)
     wscf = ngx_http_get_module_srv_conf(hc->conf_ctx, ngx_http_wafcert_module);
 
     if (wscf->view == NULL
-        || ngx_http_wafcert_asked_host(c, arg, &name) != NGX_OK
+        || ngx_http_wafcert_asked_host(c, wscf->view->shm_zone->data, arg,
+                                       &name)
+           != NGX_OK
         || ngx_http_wafcert_find_identities(wscf->main->cache, wscf->view,
                                             &name, identities, &n)
            != NGX_OK)
@@ -245,7 +247,9 @@ ngx_http_wafcert_serve_host(ngx_connection_t *c,
 
     cache = wscf->main->cache;
 
-    if (ngx_http_wafcert_asked_host(c, NULL, &name) != NGX_OK) {
+    if (ngx_http_wafcert_asked_host(c, wscf->view->shm_zone->data, NULL, &name)
+        != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 
@@ -264,8 +268,8 @@ ngx_http_wafcert_serve_host(ngx_connection_t *c,
 /* "host" is NULL where OpenSSL has it */
 
 static ngx_int_t
-ngx_http_wafcert_asked_host(ngx_connection_t *c, ngx_str_t *host,
-    ngx_wafcert_name_t *name)
+ngx_http_wafcert_asked_host(ngx_connection_t *c, ngx_wafcert_store_t *store,
+    ngx_str_t *host, ngx_wafcert_name_t *name)
 {
     ngx_str_t  known;
 
@@ -277,7 +281,7 @@ ngx_http_wafcert_asked_host(ngx_connection_t *c, ngx_str_t *host,
     }
 
     if (host->data == NULL) {
-        return ngx_http_wafcert_asked_address(c, name);
+        return ngx_http_wafcert_asked_address(c, store, name);
     }
 
     /* a wildcard is a name in a certificate, but of no host */
@@ -286,12 +290,13 @@ ngx_http_wafcert_asked_host(ngx_connection_t *c, ngx_str_t *host,
         return NGX_DECLINED;
     }
 
-    return ngx_wafcert_name_init(name, host->data, host->len);
+    return ngx_wafcert_name_init(store, name, host->data, host->len);
 }
 
 
 static ngx_int_t
-ngx_http_wafcert_asked_address(ngx_connection_t *c, ngx_wafcert_name_t *name)
+ngx_http_wafcert_asked_address(ngx_connection_t *c,
+    ngx_wafcert_store_t *store, ngx_wafcert_name_t *name)
 {
     int                   family;
     char                  text[NGX_INET6_ADDRSTRLEN + 1];
@@ -337,7 +342,8 @@ ngx_http_wafcert_asked_address(ngx_connection_t *c, ngx_wafcert_name_t *name)
         return NGX_DECLINED;
     }
 
-    return ngx_wafcert_name_init(name, (u_char *) text, ngx_strlen(text));
+    return ngx_wafcert_name_init(store, name, (u_char *) text,
+                                 ngx_strlen(text));
 }
 
 

@@ -476,6 +476,7 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
 {
     ngx_int_t                      rc;
+    wafcert_policy_t               policy;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
@@ -485,9 +486,17 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
         wafcert_bundle_free(&ctx->bundle);
     }
 
+    /* an edge passes them on, and what is stored was accepted */
+
+    policy = ctx->conf->policy;
+    policy.many_hosts = ctx->conf->edge;
+
+    if (ctx->upload.content.data == NULL) {
+        policy.max_hosts = 0;
+    }
+
     rc = wafcert_validate(wmcf->validator, &ctx->bundle, content, key,
-                          &ctx->conf->policy, ngx_http_wafcert_now(),
-                          &ctx->verdict);
+                          &policy, ngx_http_wafcert_now(), &ctx->verdict);
 
     ctx->validated = (rc == NGX_OK);
 

@@ -31,7 +31,6 @@ typedef struct {
 } ngx_wafcert_ranking_t;
 
 
-static ngx_uint_t ngx_wafcert_name_legal(const u_char *p, size_t len);
 static void ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
 static void ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
@@ -58,81 +57,10 @@ static ngx_wafcert_host_t *ngx_wafcert_won_step_locked(
 
 
 ngx_int_t
-ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
-    size_t len)
+ngx_wafcert_name_init(ngx_wafcert_store_t *store, ngx_wafcert_name_t *name,
+    const u_char *data, size_t len)
 {
-    u_char  *dot, *top, *last;
-
-    if (len && data[len - 1] == '.') {
-        len--;
-    }
-
-    if (!ngx_wafcert_name_legal(data, len)) {
-        return NGX_DECLINED;
-    }
-
-    last = name->buf + len;
-
-    name->host.data = name->buf;
-    name->host.len = len;
-    ngx_strlow(name->buf, (u_char *) data, len);
-    *last++ = '\0';
-    name->key = ngx_murmur_hash2(name->host.data, name->host.len);
-
-    ngx_str_null(&name->wildcard);
-    name->wildcard_key = 0;
-
-    /* an address has no labels, and a wildcard is none of its own */
-
-    dot = ngx_strlchr(name->buf, last, '.');
-
-    if (dot == NULL || name->buf[0] == '*') {
-        return NGX_OK;
-    }
-
-    for (top = last; top[-1] != '.'; top--) { /* void */ }
-
-    if (*top >= '0' && *top <= '9') {
-        return NGX_OK;
-    }
-
-    name->wildcard.data = last;
-    name->wildcard.len = last - dot;
-    *last = '*';
-    ngx_memcpy(last + 1, dot, last - dot);
-
-    name->wildcard_key = ngx_murmur_hash2(name->wildcard.data,
-                                          name->wildcard.len);
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_wafcert_name_legal(const u_char *p, size_t len)
-{
-    size_t  i;
-    u_char  prev;
-
-    if (len == 0 || len > NGX_WAFCERT_HOST_MAX) {
-        return 0;
-    }
-
-    prev = '.';
-
-    for (i = 0; i < len; i++) {
-
-        if (p[i] <= 0x20 || p[i] >= 0x7f
-            || (p[i] == '.' && prev == '.')
-            || (p[i] == '*' && (i != 0 || len < 3 || p[1] != '.')))
-        {
-            return 0;
-        }
-
-        prev = p[i];
-    }
-
-    return prev != '.';
+    return ngx_wafcert_name_make(store->sh, name, data, len);
 }
 
 
@@ -638,7 +566,7 @@ ngx_wafcert_won_step_locked(ngx_wafcert_ranking_t *ranking,
          i++, host = ngx_wafcert_host_next(host))
     {
 
-        if (ngx_wafcert_host_name_locked(host, &name) != NGX_OK) {
+        if (ngx_wafcert_host_name_locked(sh, host, &name) != NGX_OK) {
             continue;
         }
 
@@ -678,7 +606,8 @@ ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
         host.data = hosts->data + i;
         host.len = ngx_strlen(host.data);
 
-        if (ngx_wafcert_name_init(&name, host.data, host.len) != NGX_OK) {
+        if (ngx_wafcert_name_init(store, &name, host.data, host.len)
+            != NGX_OK) {
             continue;
         }
 

@@ -85,10 +85,10 @@ ngx_uint_t ngx_wafcert_view_has(const ngx_wafcert_view_t *view,
 /*
  * In lower case, and without its last dot.  NGX_DECLINED: it is no name, since
  * it is too long, has an empty label, a byte that is not printed, or a "*"
- * that is not its first label.
+ * that is not its first label.  Keys are of use in this zone alone.
  */
-ngx_int_t ngx_wafcert_name_init(ngx_wafcert_name_t *name, const u_char *data,
-    size_t len);
+ngx_int_t ngx_wafcert_name_init(ngx_wafcert_store_t *store,
+    ngx_wafcert_name_t *name, const u_char *data, size_t len);
 
 /* "now" is in ms since 1970 UTC, here as below. */
 void ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,

@@ -15,8 +15,11 @@ static ngx_wafcert_host_t **ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh,
     uint32_t key);
 static ngx_wafcert_host_t **ngx_wafcert_host_change_locked(
     ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host);
-static ngx_uint_t ngx_wafcert_hosts_indexed(const ngx_str_t *host,
-    ngx_wafcert_name_t *name);
+static ngx_uint_t ngx_wafcert_name_legal(const u_char *p, size_t len);
+static uint32_t ngx_wafcert_name_key(ngx_wafcert_sh_t *sh,
+    const ngx_str_t *name);
+static ngx_uint_t ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh,
+    const ngx_str_t *host, ngx_wafcert_name_t *name);
 static void ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t *host, ngx_wafcert_node_t *old, int64_t now);
 static void ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh,
@@ -41,6 +44,91 @@ ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool, size_t size)
     }
 
     return hosts;
+}
+
+
+ngx_int_t
+ngx_wafcert_name_make(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
+    const u_char *data, size_t len)
+{
+    u_char  *dot, *top, *last;
+
+    if (len && data[len - 1] == '.') {
+        len--;
+    }
+
+    if (!ngx_wafcert_name_legal(data, len)) {
+        return NGX_DECLINED;
+    }
+
+    last = name->buf + len;
+
+    name->host.data = name->buf;
+    name->host.len = len;
+    ngx_strlow(name->buf, (u_char *) data, len);
+    *last++ = '\0';
+    name->key = ngx_wafcert_name_key(sh, &name->host);
+
+    ngx_str_null(&name->wildcard);
+    name->wildcard_key = 0;
+
+    /* an address has no labels, and a wildcard is none of its own */
+
+    dot = ngx_strlchr(name->buf, last, '.');
+
+    if (dot == NULL || name->buf[0] == '*') {
+        return NGX_OK;
+    }
+
+    for (top = last; top[-1] != '.'; top--) { /* void */ }
+
+    if (*top >= '0' && *top <= '9') {
+        return NGX_OK;
+    }
+
+    name->wildcard.data = last;
+    name->wildcard.len = last - dot;
+    *last = '*';
+    ngx_memcpy(last + 1, dot, last - dot);
+
+    name->wildcard_key = ngx_wafcert_name_key(sh, &name->wildcard);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_wafcert_name_legal(const u_char *p, size_t len)
+{
+    size_t  i;
+    u_char  prev;
+
+    if (len == 0 || len > NGX_WAFCERT_HOST_MAX) {
+        return 0;
+    }
+
+    prev = '.';
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] <= 0x20 || p[i] >= 0x7f
+            || (p[i] == '.' && prev == '.')
+            || (p[i] == '*' && (i != 0 || len < 3 || p[1] != '.')))
+        {
+            return 0;
+        }
+
+        prev = p[i];
+    }
+
+    return prev != '.';
+}
+
+
+static uint32_t
+ngx_wafcert_name_key(ngx_wafcert_sh_t *sh, const ngx_str_t *name)
+{
+    return (uint32_t) wafcert_siphash(sh->hosts_key, name->data, name->len);
 }
 
 
@@ -131,16 +219,18 @@ ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
     size_t               i;
     ngx_str_t            text;
     ngx_uint_t           n, k;
+    ngx_wafcert_sh_t    *sh;
     ngx_wafcert_name_t   name;
     ngx_wafcert_host_t  *host;
 
     n = 0;
+    sh = shpool->data;
 
     for (i = 0; i < hosts->len; i += text.len + 1) {
         text.data = hosts->data + i;
         text.len = ngx_strlen(text.data);
 
-        n += ngx_wafcert_hosts_indexed(&text, &name);
+        n += ngx_wafcert_hosts_indexed(sh, &text, &name);
     }
 
     if (n == 0) {
@@ -158,7 +248,7 @@ ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
         text.data = hosts->data + i;
         text.len = ngx_strlen(text.data);
 
-        if (!ngx_wafcert_hosts_indexed(&text, &name)) {
+        if (!ngx_wafcert_hosts_indexed(sh, &text, &name)) {
             continue;
         }
 
@@ -179,9 +269,10 @@ ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
 /* no client asks for another name, nor for one with its last dot */
 
 static ngx_uint_t
-ngx_wafcert_hosts_indexed(const ngx_str_t *host, ngx_wafcert_name_t *name)
+ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, const ngx_str_t *host,
+    ngx_wafcert_name_t *name)
 {
-    return ngx_wafcert_name_init(name, host->data, host->len) == NGX_OK
+    return ngx_wafcert_name_make(sh, name, host->data, host->len) == NGX_OK
            && name->host.len == host->len;
 }
 
@@ -241,7 +332,7 @@ ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
     /* what has expired takes no name */
 
     if (start > n->not_after
-        || ngx_wafcert_host_name_locked(host, &name) != NGX_OK)
+        || ngx_wafcert_host_name_locked(sh, host, &name) != NGX_OK)
     {
         return;
     }
@@ -292,7 +383,7 @@ ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
 
     n = host->record;
 
-    if (ngx_wafcert_host_name_locked(host, &name) != NGX_OK) {
+    if (ngx_wafcert_host_name_locked(sh, host, &name) != NGX_OK) {
         return;
     }
 
@@ -452,7 +543,7 @@ ngx_wafcert_host_is(ngx_wafcert_host_t *host, ngx_str_t *name, uint32_t key)
 
 
 ngx_int_t
-ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
+ngx_wafcert_host_name_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
     ngx_wafcert_name_t *name)
 {
     size_t                 len;
@@ -470,5 +561,6 @@ ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
     last = ngx_wafcert_take(&cursor, text, len);
     end = ngx_strlchr(text, last, '\0');
 
-    return end ? ngx_wafcert_name_init(name, text, end - text) : NGX_DECLINED;
+    return end ? ngx_wafcert_name_make(sh, name, text, end - text)
+               : NGX_DECLINED;
 }

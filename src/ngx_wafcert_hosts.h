@@ -56,6 +56,10 @@ typedef struct {
 } ngx_wafcert_walk_t;
 
 
+/* As ngx_wafcert_name_init(). */
+ngx_int_t ngx_wafcert_name_make(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_name_t *name, const u_char *data, size_t len);
+
 /* Makes an empty index for a zone of "size" bytes; NULL: no memory. */
 ngx_wafcert_hosts_t *ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool,
     size_t size);
@@ -117,8 +121,8 @@ void ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk,
 ngx_wafcert_host_t *ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk);
 
 /* The name of an entry.  NGX_DECLINED: it is none. */
-ngx_int_t ngx_wafcert_host_name_locked(ngx_wafcert_host_t *host,
-    ngx_wafcert_name_t *name);
+ngx_int_t ngx_wafcert_host_name_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_host_t *host, ngx_wafcert_name_t *name);
 
 
 #endif /* _NGX_WAFCERT_HOSTS_H_INCLUDED_ */

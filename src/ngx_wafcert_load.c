@@ -360,7 +360,9 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     change.key = &bundle->key;
     ngx_memcpy(change.id, id, NGX_WAFCERT_ID_LEN);
 
-    if (stored->nsince == ngx_wafcert_hosts_count(&bundle->facts.hosts)) {
+    wafcert_json_stored_since(stored, &bundle->facts.hosts);
+
+    if (stored->nsince) {
         change.since = stored->since;
     }
 

@@ -195,6 +195,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     facts->warnings = n->warnings;
     facts->type = n->type;
     facts->level = n->level;
+    facts->many_hosts = 0;
     facts->nchain = 1;
 
     leaf->not_after = n->not_after;

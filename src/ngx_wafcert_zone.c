@@ -315,6 +315,12 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
         return NGX_ERROR;
     }
 
+    if (sh->magic != NGX_WAFCERT_MAGIC
+        && wafcert_siphash_key(sh->hosts_key) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     /* a full zone is an answer to the client, not a log line under the lock */
     shpool->log_nomem = 0;
 

@@ -23,6 +23,7 @@
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_tokens.h"
 #include "wafcert_seal.h"
+#include "wafcert_siphash.h"
 
 
 /* changes between reserve and publish; one more waits */
@@ -105,6 +106,7 @@ typedef struct {
     ngx_rbtree_node_t        projects_sentinel;
     ngx_queue_t              queue;         /* of projects */
     ngx_wafcert_hosts_t     *hosts;
+    u_char                   hosts_key[WAFCERT_SIPHASH_KEY_LEN];
 
     ngx_wafcert_tokens_t    *tokens;
 

@@ -54,6 +54,7 @@ static void wafcert_job_guess_leaf(wafcert_job_t *job);
 static ngx_int_t wafcert_job_mismatch(wafcert_job_t *job,
     const wafcert_sent_t *match);
 static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
+static ngx_int_t wafcert_job_hosts(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
@@ -97,7 +98,8 @@ wafcert_validator_create(void)
                                                NULL);
 
     if (v->null == NULL || v->sha256 == NULL || v->md == NULL
-        || v->hmac == NULL || v->bio == NULL || v->decoder == NULL)
+        || v->hmac == NULL || v->bio == NULL || v->decoder == NULL
+        || wafcert_siphash_key(v->hosts_key) != NGX_OK)
     {
         goto failed;
     }
@@ -220,6 +222,7 @@ wafcert_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
     job.verdict = verdict;
 
     validator->budget = WAFCERT_BUDGET;
+    validator->max_hosts = policy->max_hosts;
 
     /* what the caller has in the queue stays, what we leave does not */
 
@@ -698,6 +701,10 @@ wafcert_job_policy(wafcert_job_t *job)
     max = job->policy->max_rsa_bits;
     public = &job->leaf->cert->public;
 
+    if (wafcert_job_hosts(job) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
     if (public->algo.algo == WAFCERT_ALGO_RSA) {
 
         if (public->bits < min) {
@@ -716,6 +723,29 @@ wafcert_job_policy(wafcert_job_t *job)
     }
 
     return wafcert_job_dates(job);
+}
+
+
+static ngx_int_t
+wafcert_job_hosts(wafcert_job_t *job)
+{
+    ngx_uint_t  max;
+
+    max = job->policy->max_hosts;
+
+    if (max == 0 || job->leaf->cert->nhosts <= max) {
+        return NGX_OK;
+    }
+
+    if (job->policy->many_hosts) {
+        job->bundle->facts.many_hosts = 1;
+        return NGX_OK;
+    }
+
+    return wafcert_refuse(job->verdict, WAFCERT_CONTENT_TOO_MANY_HOSTS,
+                          "the certificate in block %lu of content has more "
+                          "than %lu hosts",
+                          (u_long) job->leaf->block, (u_long) max);
 }
 
 
@@ -844,6 +874,7 @@ wafcert_job_facts(wafcert_job_t *job)
     p = wafcert_facts_string(&facts->cert_type, &str, p);
     p = wafcert_facts_string(&facts->hosts, &leaf->hosts, p);
     p = wafcert_facts_serial(&facts->serial_number, leaf, p);
+
 
     facts->type = wafcert_facts_type(leaf);
     facts->not_before = leaf->not_before;

@@ -62,6 +62,7 @@ typedef struct {
     ngx_str_t              serial_number; /* hex, lower case */
     ngx_str_t              cert_type;     /* "RSA-2048", "EC-P-256" */
     ngx_str_t              hosts;         /* each ends with a NUL byte */
+    ngx_uint_t             many_hosts;    /* there are more than allowed */
     int64_t                not_before;    /* ms since 1970 UTC */
     uint32_t               warnings;      /* 1 << wafcert_warning_e */
     wafcert_type_e         type;
@@ -89,7 +90,9 @@ typedef struct {
     wafcert_chain_e        chain;
     ngx_uint_t             min_rsa_bits;  /* 0: any */
     ngx_uint_t             max_rsa_bits;  /* the same */
+    ngx_uint_t             max_hosts;     /* 0: any number */
     unsigned               reject_expired:1;
+    unsigned               many_hosts:1;  /* more are accepted, and told */
     unsigned               stored:1;      /* judged before: as it is */
 } wafcert_policy_t;
 

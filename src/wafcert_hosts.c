@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <openssl/x509v3.h>
 #include "wafcert_der.h"
+#include "wafcert_siphash.h"
 #include "wafcert_x509.h"
 
 
@@ -19,64 +20,111 @@
 #define WAFCERT_NAME_IP     WAFCERT_DER_PRIMITIVE(7)
 
 
-static ngx_int_t wafcert_hosts_walk(wafcert_x509_t *cert, ngx_str_t *names,
-    ngx_uint_t *found);
-static ngx_int_t wafcert_hosts_decode(wafcert_validator_t *validator,
-    wafcert_x509_t *cert, ngx_uint_t *found);
+/*
+ * What has been found so far.  A name that is there already is passed over:
+ * the table has, for each that is not, where it ends in the text.
+ */
+
+typedef struct {
+    wafcert_validator_t  *validator;
+    wafcert_x509_t       *cert;
+    uint32_t             *table;        /* 0: free */
+    ngx_uint_t            mask;
+    ngx_uint_t            found;        /* of any kind, legal or not */
+} wafcert_names_t;
+
+
+static ngx_int_t wafcert_hosts_read(wafcert_names_t *list, ngx_str_t *names);
+static ngx_int_t wafcert_hosts_walk(wafcert_names_t *list, ngx_str_t *names);
+static ngx_int_t wafcert_hosts_decode(wafcert_names_t *list);
 static ngx_int_t wafcert_hosts_common_name(wafcert_x509_t *cert);
 static ngx_int_t wafcert_hosts_text(wafcert_x509_t *cert, const u_char *text,
     size_t len);
-static void wafcert_hosts_name(ngx_str_t *hosts, const u_char *data,
+static void wafcert_hosts_name(wafcert_names_t *list, const u_char *data,
     size_t len);
-static void wafcert_hosts_address(ngx_str_t *hosts, const u_char *data,
+static void wafcert_hosts_address(wafcert_names_t *list, const u_char *data,
     size_t len);
+static size_t wafcert_hosts_copy(u_char *dst, const u_char *data, size_t len);
+static ngx_uint_t wafcert_hosts_new(wafcert_names_t *list, size_t len);
 
 
 ngx_int_t
 wafcert_x509_hosts(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *names;
-    ngx_uint_t  found;
+    ngx_int_t        rc;
+    ngx_str_t       *names;
+    wafcert_names_t  list;
+
+    ngx_memzero(&list, sizeof(wafcert_names_t));
+
+    list.validator = validator;
+    list.cert = cert;
 
     names = &cert->exts[WAFCERT_EXT_NAMES];
-    found = 0;
 
     if (names->len) {
-
-        /* the text of an address has at most thrice the bytes of its DER */
-
-        cert->hosts.data = malloc(names->len * 3);
-        if (cert->hosts.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        rc = validator->plain ? NGX_DECLINED
-                              : wafcert_hosts_walk(cert, names, &found);
-
-        if (rc == NGX_DECLINED) {
-            rc = wafcert_hosts_decode(validator, cert, &found);
-        }
+        rc = wafcert_hosts_read(&list, names);
+        free(list.table);
 
         if (rc != NGX_OK) {
             return rc;
         }
     }
 
-    return found ? NGX_OK : wafcert_hosts_common_name(cert);
+    return list.found ? NGX_OK : wafcert_hosts_common_name(cert);
+}
+
+
+static ngx_int_t
+wafcert_hosts_read(wafcert_names_t *list, ngx_str_t *names)
+{
+    ngx_int_t        rc;
+    ngx_uint_t       n, max, size;
+    wafcert_x509_t  *cert;
+
+    cert = list->cert;
+
+    /* each takes three bytes, and half of the table stays free */
+
+    n = names->len / 3 + 1;
+    max = list->validator->max_hosts;
+
+    if (max) {
+        n = ngx_min(n, max);
+    }
+
+    for (size = 4; size < 2 * n; size *= 2) { /* void */ }
+
+    list->mask = size - 1;
+    list->table = calloc(size, sizeof(uint32_t));
+
+    /* the text of an address has at most thrice the bytes of its DER */
+
+    cert->hosts.data = malloc(names->len * 3);
+
+    if (list->table == NULL || cert->hosts.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = list->validator->plain ? NGX_DECLINED
+                                : wafcert_hosts_walk(list, names);
+
+    if (rc == NGX_DECLINED) {
+        ngx_memzero(list->table, size * sizeof(uint32_t));
+        rc = wafcert_hosts_decode(list);
+    }
+
+    return rc;
 }
 
 
 /* NGX_DECLINED: there is something that is better left to OpenSSL. */
 
 static ngx_int_t
-wafcert_hosts_walk(wafcert_x509_t *cert, ngx_str_t *names, ngx_uint_t *found)
+wafcert_hosts_walk(wafcert_names_t *list, ngx_str_t *names)
 {
     wafcert_der_t  der, inner;
     wafcert_tlv_t  tlv;
-
-    *found = 0;
-    cert->hosts.len = 0;
 
     wafcert_der_init(&der, names);
 
@@ -95,13 +143,11 @@ wafcert_hosts_walk(wafcert_x509_t *cert, ngx_str_t *names, ngx_uint_t *found)
         switch (tlv.tag) {
 
         case WAFCERT_NAME_DNS:
-            wafcert_hosts_name(&cert->hosts, tlv.body.data, tlv.body.len);
-            *found = 1;
+            wafcert_hosts_name(list, tlv.body.data, tlv.body.len);
             break;
 
         case WAFCERT_NAME_IP:
-            wafcert_hosts_address(&cert->hosts, tlv.body.data, tlv.body.len);
-            *found = 1;
+            wafcert_hosts_address(list, tlv.body.data, tlv.body.len);
             break;
 
         case WAFCERT_NAME_EMAIL:
@@ -118,19 +164,21 @@ wafcert_hosts_walk(wafcert_x509_t *cert, ngx_str_t *names, ngx_uint_t *found)
 
 
 static ngx_int_t
-wafcert_hosts_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
-    ngx_uint_t *found)
+wafcert_hosts_decode(wafcert_names_t *list)
 {
     int                  i;
     ngx_int_t            rc;
     GENERAL_NAME        *name;
     GENERAL_NAMES       *names;
+    wafcert_x509_t      *cert;
     const ASN1_STRING   *string;
 
-    *found = 0;
+    cert = list->cert;
     cert->hosts.len = 0;
+    cert->nhosts = 0;
+    list->found = 0;
 
-    rc = wafcert_x509_open(validator, cert);
+    rc = wafcert_x509_open(list->validator, cert);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -147,17 +195,14 @@ wafcert_hosts_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
             continue;
         }
 
-        *found = 1;
-
         if (name->type == GEN_DNS) {
             string = name->d.dNSName;
-            wafcert_hosts_name(&cert->hosts, ASN1_STRING_get0_data(string),
+            wafcert_hosts_name(list, ASN1_STRING_get0_data(string),
                                ASN1_STRING_length(string));
 
         } else {
             string = name->d.iPAddress;
-            wafcert_hosts_address(&cert->hosts,
-                                  ASN1_STRING_get0_data(string),
+            wafcert_hosts_address(list, ASN1_STRING_get0_data(string),
                                   ASN1_STRING_length(string));
         }
     }
@@ -240,45 +285,50 @@ wafcert_hosts_text(wafcert_x509_t *cert, const u_char *text, size_t len)
         return NGX_ERROR;
     }
 
-    wafcert_hosts_name(&cert->hosts, text, len);
+    cert->hosts.len = wafcert_hosts_copy(cert->hosts.data, text, len);
+    cert->nhosts = (cert->hosts.len != 0);
 
     return NGX_OK;
 }
 
 
-/* A name with a NUL or a blank in it is sent to deceive: no host has it. */
-
 static void
-wafcert_hosts_name(ngx_str_t *hosts, const u_char *data, size_t len)
+wafcert_hosts_name(wafcert_names_t *list, const u_char *data, size_t len)
 {
-    size_t   i;
-    u_char  *p;
+    size_t           n;
+    ngx_uint_t       max;
+    wafcert_x509_t  *cert;
 
-    p = hosts->data + hosts->len;
+    cert = list->cert;
+    max = list->validator->max_hosts;
 
-    for (i = 0; i < len; i++) {
+    list->found = 1;
 
-        if (data[i] <= 0x20 || data[i] >= 0x7f) {
-            return;
-        }
+    /* there are too many, however many */
 
-        p[i] = ngx_tolower(data[i]);
-    }
-
-    if (len == 0) {
+    if (max && cert->nhosts > max) {
         return;
     }
 
-    p[len] = '\0';
-    hosts->len += len + 1;
+    n = wafcert_hosts_copy(cert->hosts.data + cert->hosts.len, data, len);
+
+    if (n == 0 || !wafcert_hosts_new(list, n)) {
+        return;
+    }
+
+    if (++cert->nhosts <= max || max == 0) {
+        cert->hosts.len += n;
+    }
 }
 
 
 static void
-wafcert_hosts_address(ngx_str_t *hosts, const u_char *data, size_t len)
+wafcert_hosts_address(wafcert_names_t *list, const u_char *data, size_t len)
 {
     int   family;
     char  text[INET6_ADDRSTRLEN];
+
+    list->found = 1;
 
     switch (len) {
 
@@ -295,6 +345,66 @@ wafcert_hosts_address(ngx_str_t *hosts, const u_char *data, size_t len)
     }
 
     if (inet_ntop(family, data, text, sizeof(text))) {
-        wafcert_hosts_name(hosts, (u_char *) text, strlen(text));
+        wafcert_hosts_name(list, (u_char *) text, strlen(text));
     }
+}
+
+
+/*
+ * With a NUL byte after it.  A name with a NUL or a blank in it is sent to
+ * deceive: no host has it.
+ */
+
+static size_t
+wafcert_hosts_copy(u_char *dst, const u_char *data, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+
+        if (data[i] <= 0x20 || data[i] >= 0x7f) {
+            return 0;
+        }
+
+        dst[i] = ngx_tolower(data[i]);
+    }
+
+    if (len == 0) {
+        return 0;
+    }
+
+    dst[len] = '\0';
+
+    return len + 1;
+}
+
+
+/* whether the "len" bytes after the text are in it; notes them if not */
+
+static ngx_uint_t
+wafcert_hosts_new(wafcert_names_t *list, size_t len)
+{
+    u_char      *p;
+    uint32_t     end;
+    ngx_str_t   *hosts;
+    ngx_uint_t   i;
+
+    hosts = &list->cert->hosts;
+    p = hosts->data + hosts->len;
+
+    i = wafcert_siphash(list->validator->hosts_key, p, len);
+
+    for (i &= list->mask; list->table[i]; i = (i + 1) & list->mask) {
+        end = list->table[i];
+
+        if (end >= len && ngx_memcmp(hosts->data + end - len, p, len) == 0
+            && (end == len || hosts->data[end - len - 1] == '\0'))
+        {
+            return 0;
+        }
+    }
+
+    list->table[i] = hosts->len + len;
+
+    return 1;
 }

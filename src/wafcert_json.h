@@ -147,5 +147,12 @@ ngx_int_t wafcert_json_stored_read(wafcert_stored_t *stored,
     const ngx_str_t *text, wafcert_verdict_t *verdict);
 void wafcert_json_stored_free(wafcert_stored_t *stored);
 
+/*
+ * Leaves one number for each of "hosts" in stored->since, or none if they do
+ * not go together: files of older versions have equal hosts more than once.
+ */
+void wafcert_json_stored_since(wafcert_stored_t *stored,
+    const ngx_str_t *hosts);
+
 
 #endif /* _WAFCERT_JSON_H_INCLUDED_ */

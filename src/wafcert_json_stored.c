@@ -248,6 +248,34 @@ wafcert_stored_since(wafcert_stored_t *stored)
 }
 
 
+void
+wafcert_json_stored_since(wafcert_stored_t *stored, const ngx_str_t *hosts)
+{
+    size_t         i;
+    ngx_uint_t     n, k;
+    const char    *host;
+    const json_t  *array;
+
+    array = json_object_get(stored->root, "hosts");
+
+    /* in the same order, each where it stood first */
+
+    i = 0;
+    k = 0;
+
+    for (n = 0; n < stored->nsince && i < hosts->len; n++) {
+        host = json_string_value(json_array_get(array, n));
+
+        if (host && strcmp(host, (char *) hosts->data + i) == 0) {
+            stored->since[k++] = stored->since[n];
+            i += strlen(host) + 1;
+        }
+    }
+
+    stored->nsince = (i == hosts->len) ? k : 0;
+}
+
+
 /* No quote can stand in base64, nor, unescaped, in a string before it. */
 
 static ngx_int_t

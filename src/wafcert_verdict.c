@@ -409,6 +409,13 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_CONTENT_TOO_MANY_HOSTS] = {
+        "content_too_many_hosts", WAFCERT_CERT_ILLEGAL,
+        "have several certificates issued, each for a part of the hosts, or"
+        " the operator raise wafcert_max_hosts",
+        400
+    },
+
     [WAFCERT_KEY_TOO_SMALL] = {
         "key_too_small", WAFCERT_CERT_ILLEGAL,
         "have a certificate issued for a larger key:"

@@ -92,6 +92,7 @@ typedef enum {
 
     /* pairing and policy */
     WAFCERT_KEY_MISMATCH,
+    WAFCERT_CONTENT_TOO_MANY_HOSTS,
     WAFCERT_KEY_TOO_SMALL,
     WAFCERT_CERT_EXPIRED,
     WAFCERT_CERT_NOT_YET_VALID,

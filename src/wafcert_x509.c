@@ -184,6 +184,12 @@ wafcert_x509_keep(wafcert_validator_t *validator, wafcert_x509_t *cert)
         return;
     }
 
+    /* it may have more than were read */
+
+    if (validator->max_hosts && cert->nhosts > validator->max_hosts) {
+        return;
+    }
+
     oldest = 0;
 
     for (i = 0; i < WAFCERT_CACHE_SIZE; i++) {

@@ -16,6 +16,7 @@
 #include <openssl/x509.h>
 #include "wafcert_cert.h"
 #include "wafcert_key.h"
+#include "wafcert_siphash.h"
 
 
 /*
@@ -58,7 +59,8 @@ typedef struct {
     ngx_str_t               authority_id;
     ngx_str_t               subject;        /* RFC 2253 */
     ngx_str_t               issuer;
-    ngx_str_t               hosts;          /* as in wafcert_facts_t */
+    ngx_str_t               hosts;          /* as in wafcert_facts_t, */
+    ngx_uint_t              nhosts;         /* and so is this */
     ngx_str_t               common_name;    /* the last one, if walked */
     int64_t                 not_before;
     int64_t                 not_after;
@@ -90,6 +92,8 @@ struct wafcert_validator_s {
     EVP_PKEY               *pkey;
 
     ngx_uint_t              budget;         /* of this upload, in 100 us */
+    ngx_uint_t              max_hosts;      /* the same; 0: any number */
+    u_char                  hosts_key[WAFCERT_SIPHASH_KEY_LEN];
     ngx_uint_t              clock;
     ngx_uint_t              used[WAFCERT_CACHE_SIZE];
     wafcert_x509_t         *cache[WAFCERT_CACHE_SIZE];
@@ -132,7 +136,10 @@ EVP_MAC_CTX *wafcert_hmac_create(void);
 /* The highest security level at which OpenSSL lets a server send it. */
 ngx_uint_t wafcert_x509_level(const wafcert_x509_t *cert);
 
-/* Reads the names of hosts.  NGX_DECLINED: they cannot be read. */
+/*
+ * Reads the names of hosts, each once, and no more than validator->max_hosts.
+ * NGX_DECLINED: they cannot be read.
+ */
 ngx_int_t wafcert_x509_hosts(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 

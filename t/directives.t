@@ -1006,7 +1006,7 @@ error.log: \[error\].* IAM service at "/iam" refused the token of "wafcert_auth_
 
 
 
-=== TEST 55: wafcert_auth off, and of all
+=== TEST 58: wafcert_auth off, and of all
 --- config
 location /v1/ {
     wafcert_api zone=certs;
@@ -1018,7 +1018,7 @@ qr/\[emerg\] .*invalid parameter "all=on"/
 
 
 
-=== TEST 56: wafcert_auth, of some
+=== TEST 59: wafcert_auth, of some
 --- config
 location /v1/ {
     wafcert_api zone=certs;
@@ -1030,7 +1030,7 @@ qr/\[emerg\] .*invalid parameter "all=off"/
 
 
 
-=== TEST 57: wafcert_api, inherited where there is nothing else
+=== TEST 60: wafcert_api, inherited where there is nothing else
 --- config
 location /v1/ {
     wafcert_api zone=certs;
@@ -1059,3 +1059,48 @@ GET /v1/r/waf/certificate
 200 {"total": 0}
 200
 502
+
+
+
+=== TEST 61: wafcert_max_hosts: none at all
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        wafcert_max_hosts 0;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*value must be equal to or greater than 1}
+
+
+
+=== TEST 62: wafcert_max_hosts, inherited
+--- http_config
+    wafcert_zone zone=certs:1m;
+    wafcert_auth off;
+    wafcert_max_hosts 1;
+
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+    }
+    location /four/ {
+        wafcert_api zone=certs;
+        wafcert_max_hosts 4;
+    }
+
+--- requests
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <ec.chain>, "key": <ec.key>}
+
+POST /four/v1/p/waf/certificate
+
+{"name": "a", "content": <ec.chain>, "key": <ec.key>}
+
+
+--- answers
+400 WAF.00021013 cert.illegal content_too_many_hosts: more than 1 hosts | wafcert_max_hosts
+200 {"name": "a"}

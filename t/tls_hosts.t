@@ -11,7 +11,7 @@ use lib 't/lib';
 use Wafcert::Server;
 use Wafcert::TLS;
 
-my ($port) = ports(1);
+my ($port, $edge, $waf) = ports(3);
 
 my $own = certificate(hosts => [ 'own.test' ]);
 my $server = Wafcert::Server->new(workers => 2, size => '8m',
@@ -19,10 +19,36 @@ my $server = Wafcert::Server->new(workers => 2, size => '8m',
 my $ssl = install('own', $own);
 
 $server->configure(http => <<"END");
+    wafcert_zone zone=edge:1m;
+    log_format reason '\$status \$wafcert_reason';
+
     server {
         listen 127.0.0.1:$port ssl;
         $ssl
         wafcert_serve zone=certs;
+    }
+
+    server {
+        listen 127.0.0.1:$edge;
+        access_log logs/edge.log reason;
+
+        location /v1/ {
+            wafcert_validate zone=edge record=on;
+            proxy_pass http://127.0.0.1:$waf;
+        }
+
+        location /known/ {
+            wafcert_api zone=edge write=off;
+            wafcert_auth off;
+        }
+    }
+
+    server {
+        listen 127.0.0.1:$waf;
+
+        location / {
+            return 200 '{"id": "0123456789abcdef0123456789abcdef"}';
+        }
     }
 END
 
@@ -103,6 +129,126 @@ is(scalar(map { @{$_->{bind_host}} } @{$list->{items}}), scalar @odd, 'list');
 
 my $case = put(case => unsigned([ 'UPPER.test', 'dot.test.' ]));
 is(bound(show($case->{id})), 'upper.test', 'upper case, and a last dot');
+
+
+# equal names are one
+
+my $equal = put(equal => unsigned([ ('same.test', 'Same.TEST') x 4000,
+                                    'other.test' ]));
+ok("@{$equal->{hosts}}" eq 'same.test other.test', 'equal names');
+ok(bound(show($equal->{id})) eq 'same.test other.test', 'bind_host');
+
+
+# there may be so many
+
+my @many = map { "m$_.test" } 1 .. 1001;
+my $most = put(most => unsigned([ (@many[0 .. 999]) x 2 ]));
+is(scalar @{$most->{hosts}}, 1000, 'as many as there may be');
+ok(bound(show($most->{id})) eq "@many[0 .. 999]", 'bind_host');
+
+my $refused = create($server, 'project', 'many', unsigned(\@many));
+is($refused->verdict, '400 content_too_many_hosts', 'one more');
+like($refused->json->{error_msg},
+     qr/^cert.illegal: the certificate in block 1 .* more than 1000 hosts$/,
+     'the sentence');
+is(modify($server, 'project', $most->{id}, unsigned(\@many))->verdict,
+   '400 content_too_many_hosts', 'modify');
+is(create($server, 'project', 'many', unsigned(\@many),
+          '?dry_run=true')->verdict,
+   '400 content_too_many_hosts', 'dry run');
+
+
+# an edge passes more, and does not record it
+
+sub known {
+    my $answer = $server->request(GET => '//known/v1/project/waf/certificate');
+
+    return join ' ', map { $_->{name} } @{$answer->json->{items}};
+}
+
+{
+    local $server->{port} = $edge;
+
+    is(create($server, 'project', 'many', unsigned(\@many))->verdict,
+       '200', 'an edge passes more');
+    is(create($server, 'project', 'many', unsigned(\@many),
+              '?dry_run=true')->verdict, '200', 'which a dry run tells, too');
+
+    $server->wait_for('a line in the log', sub {
+        return Wafcert::Fixtures::read_file("$server->{prefix}/logs/edge.log")
+               =~ /^200 content_too_many_hosts$/m;
+    });
+
+    is(known(), '', 'and does not record it');
+    is(create($server, 'project', 'few', unsigned([ 'few.test' ]))->verdict,
+       '200', 'fewer');
+    $server->wait_for('a record', sub { known() eq 'few' });
+}
+
+
+# what was stored stays, with a smaller number too
+
+$server->configure(server => 'wafcert_max_hosts 500;');
+ok($server->reload, 'fewer');
+$server->settle;
+
+is(create($server, 'project', 'again', unsigned([ @many[0 .. 500] ]))->verdict,
+   '400 content_too_many_hosts', 'one more than that');
+is($server->request(PUT => "/$most->{id}", '{"name": "moved"}')->verdict,
+   '200', 'a new name');
+
+my ($key) = $most->{key} =~ s/\n/\\n/gr;
+is($server->request(PUT => "/$most->{id}", qq({"key": "$key"}))->verdict,
+   '200', 'its own key');
+ok(bound(show($most->{id})) eq "@many[0 .. 999]", 'is as it was');
+
+
+# names that collide by a hash without a key are as any others
+
+my $collide = "$server->{prefix}/collide";
+
+system('cc', '-O2', '-Wall', '-o', $collide, 't/lib/collide.c') == 0
+    or die "t/lib/collide.c was not compiled\n";
+
+chomp(my @collide = `$collide 8000 12`);
+
+$server->configure(server => '');
+ok($server->reload, 'as many as before');
+$server->settle;
+
+sub used {
+    my $used = 0;
+
+    for my $pid ($server->workers) {
+        open my $in, '<', "/proc/$pid/schedstat" or next;
+        $used += (split ' ', <$in>)[0];
+    }
+
+    return $used;
+}
+
+my (%used, %id);
+
+for my $n (0 .. 7) {
+    my %names = (plain => [ map { "$n-$_.test" } 1 .. 1000 ],
+                 collide => [ @collide[1000 * $n .. 1000 * $n + 999] ]);
+
+    for my $what (sort keys %names) {
+        my $pair = unsigned($names{$what});
+        my $from = used();
+        my $answer = create($server, 'project', "$what-$n", $pair);
+        push @{$id{$what}}, $answer->json->{id};
+        $used{$what} += used() - $from;
+    }
+}
+
+for my $what (sort keys %id) {
+    my $from = used();
+    $server->request(DELETE => "/$_") for @{$id{$what}};
+    $used{$what} += used() - $from;
+}
+
+cmp_ok($used{collide}, '<', 4 * $used{plain}, 'names that collide');
 
 
 # they are the same after a restart
