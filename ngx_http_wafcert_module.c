@@ -918,7 +918,6 @@ static char *
 ngx_http_wafcert_state(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, ngx_str_t *key, ngx_str_t *threads)
 {
-    ngx_path_t      *path;
     wafcert_seal_t  *seal;
 
     if (ngx_conf_full_name(cf->cycle, dir, 0) != NGX_OK
@@ -942,22 +941,7 @@ ngx_http_wafcert_state(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
         return NGX_CONF_ERROR;
     }
 
-    /* nginx makes it, for the workers' user; a test is to write nothing */
-
-    if (ngx_test_config) {
-        return NGX_CONF_OK;
-    }
-
-    path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
-    if (path == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    path->name = *dir;
-    path->conf_file = cf->conf_file->file.name.data;
-    path->line = cf->conf_file->line;
-
-    return ngx_add_path(cf, &path) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 

@@ -305,6 +305,7 @@ ngx_wafcert_commit_release(ngx_wafcert_commit_t *commit)
 static void
 ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit)
 {
+    u_char                directory[sizeof("/xx")];
     ngx_wafcert_sh_t     *sh;
     ngx_wafcert_write_t  *w;
     ngx_wafcert_store_t  *store;
@@ -329,9 +330,15 @@ ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit)
     if (commit->rc == NGX_ERROR && sh->failing != w->err) {
         sh->failing = w->err;
 
+        directory[0] = '\0';
+
+        if (w->below) {
+            (void) ngx_sprintf(directory, "/%02xd%Z", (int) w->note.id[0]);
+        }
+
         ngx_log_error(NGX_LOG_CRIT, commit->log, w->err,
-                      "zone \"%V\": changes cannot be stored in \"%s\": "
+                      "zone \"%V\": changes cannot be stored in \"%s%s\": "
                       "%s failed", &store->shm_zone->shm.name,
-                      w->state->path, w->call);
+                      w->state->path, directory, w->call);
     }
 }

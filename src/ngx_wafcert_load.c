@@ -9,10 +9,13 @@
 
 
 static void ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n);
-static void ngx_wafcert_load_name(ngx_wafcert_loader_t *l, u_char *name,
-    size_t len, ngx_uint_t n);
-static void ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, u_char *name,
-    size_t len);
+static void ngx_wafcert_load_name(ngx_wafcert_loader_t *l, ngx_fd_t dir,
+    u_char *name, size_t len, ngx_uint_t n);
+static void ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, ngx_fd_t dir,
+    u_char *name, size_t len);
+static ngx_uint_t ngx_wafcert_load_known(ngx_wafcert_loader_t *l,
+    wafcert_stored_t *stored, u_char *id);
+static void ngx_wafcert_load_path(ngx_wafcert_loader_t *l, const u_char *id);
 static ngx_int_t ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
     wafcert_stored_t *stored, wafcert_verdict_t *verdict);
 static ngx_int_t ngx_wafcert_load_unseal(ngx_wafcert_loader_t *l,
@@ -37,8 +40,7 @@ ngx_wafcert_loader_init(ngx_wafcert_loader_t *l, ngx_wafcert_store_t *store,
     l->store = store;
     l->state = store->state;
     l->log = log;
-    l->path = ngx_alloc(store->state->len + NGX_WAFCERT_PATH_ADD + NAME_MAX,
-                        log);
+    l->path = ngx_alloc(store->state->len + sizeof("/xx/") + NAME_MAX, log);
     l->validator = wafcert_validator_create();
 
     if (l->path == NULL || l->validator == NULL) {
@@ -91,19 +93,24 @@ static void
 ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n)
 {
     u_char     *p;
+    ngx_fd_t    fd;
     ngx_str_t   name;
     ngx_dir_t   dir;
 
     p = ngx_sprintf(l->path, "%s/%02xui", l->state->path, n);
     *p = '\0';
 
-    name.data = l->path;
-    name.len = p - l->path;
+    fd = ngx_wafcert_state_directory(l->state->fd, n);
+    dir.dir = (fd == NGX_INVALID_FILE) ? NULL : fdopendir(fd);
 
-    if (ngx_open_dir(&name, &dir) == NGX_ERROR) {
+    if (dir.dir == NULL) {
 
         if (ngx_errno != NGX_ENOENT) {
             ngx_wafcert_load_refused(l, strerror(ngx_errno));
+        }
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) ngx_close_file(fd);
         }
 
         return;
@@ -134,9 +141,9 @@ ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n)
 
         ngx_memcpy(p, name.data, name.len + 1);
 
-        ngx_wafcert_load_name(l, p, name.len, n);
+        ngx_wafcert_load_name(l, fd, p, name.len, n);
 
-        if (l->probe && l->loaded) {
+        if (l->strange) {
             break;
         }
     }
@@ -146,20 +153,20 @@ ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n)
 
 
 static void
-ngx_wafcert_load_name(ngx_wafcert_loader_t *l, u_char *name, size_t len,
-    ngx_uint_t n)
+ngx_wafcert_load_name(ngx_wafcert_loader_t *l, ngx_fd_t dir, u_char *name,
+    size_t len, ngx_uint_t n)
 {
     u_char      id[NGX_WAFCERT_ID_LEN], hex[2 * NGX_WAFCERT_ID_LEN];
     ngx_int_t   value;
     ngx_uint_t  i;
 
     if (len > 4 && ngx_strcmp(name + len - 4, ".tmp") == 0) {
-        ngx_wafcert_load_temporary(l, name, len);
+        ngx_wafcert_load_temporary(l, dir, name, len);
         return;
     }
 
-    if (l->probe) {
-        l->loaded++;
+    if (l->probe && !l->known) {
+        l->strange++;
         return;
     }
 
@@ -194,7 +201,8 @@ ngx_wafcert_load_name(ngx_wafcert_loader_t *l, u_char *name, size_t len,
 /* a process that is under way may be another nginx's */
 
 static void
-ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, u_char *name, size_t len)
+ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, ngx_fd_t dir, u_char *name,
+    size_t len)
 {
     u_char     *p, *last;
     ngx_int_t   pid;
@@ -210,7 +218,7 @@ ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, u_char *name, size_t len)
     if ((l->state->alone && !l->live)
         || (pid > 0 && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH))
     {
-        (void) ngx_delete_file(l->path);
+        (void) unlinkat(dir, (char *) name, 0);
     }
 }
 
@@ -223,13 +231,14 @@ ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, u_char *name, size_t len)
 ngx_int_t
 ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
 {
-    ngx_int_t          rc;
-    wafcert_stored_t   stored;
-    wafcert_verdict_t  verdict;
+    ngx_int_t             rc;
+    wafcert_stored_t      stored;
+    wafcert_verdict_t     verdict;
+    ngx_wafcert_entry_t   entry;
 
-    (void) ngx_wafcert_state_path(l->state, l->path, id, ".json");
+    ngx_wafcert_load_path(l, id);
 
-    rc = ngx_wafcert_state_read(l->path, &l->text, &l->size, &verdict);
+    rc = ngx_wafcert_state_read(l->state, id, &l->text, &l->size, &verdict);
 
     if (rc == NGX_DECLINED) {
         return NGX_DECLINED;
@@ -260,6 +269,11 @@ ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
 
     ngx_wafcert_load_refused(l, verdict.message);
 
+    if (l->probe) {
+        ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);
+        l->strange += ngx_wafcert_store_entry(l->store, &entry, 0) == NGX_OK;
+    }
+
     return NGX_ERROR;
 }
 
@@ -288,6 +302,11 @@ ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
         return rc;
     }
 
+    if (l->probe) {
+        l->strange += !ngx_wafcert_load_known(l, stored, id);
+        return NGX_OK;
+    }
+
     ngx_memzero(&policy, sizeof(wafcert_policy_t));
     policy.chain = WAFCERT_CHAIN_KEEP;
     policy.stored = 1;
@@ -302,6 +321,19 @@ ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
     }
 
     return rc;
+}
+
+
+static ngx_uint_t
+ngx_wafcert_load_known(ngx_wafcert_loader_t *l, wafcert_stored_t *stored,
+    u_char *id)
+{
+    ngx_wafcert_entry_t  entry;
+
+    ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);
+
+    return ngx_wafcert_store_entry(l->store, &entry, 0) == NGX_OK
+           && entry.revision == stored->record.revision;
 }
 
 
@@ -436,6 +468,9 @@ ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, u_char *id)
 void
 ngx_wafcert_load_absent(ngx_wafcert_loader_t *l)
 {
+    int                  rc;
+    u_char               name[NGX_WAFCERT_NAME_LEN];
+    ngx_fd_t             fd;
     ngx_file_info_t      fi;
     ngx_wafcert_entry_t  entry;
 
@@ -443,12 +478,21 @@ ngx_wafcert_load_absent(ngx_wafcert_loader_t *l)
 
     while (ngx_wafcert_store_entry(l->store, &entry, 1) == NGX_OK) {
 
-        (void) ngx_wafcert_state_path(l->state, l->path, entry.id, ".json");
+        fd = ngx_wafcert_state_directory(l->state->fd, entry.id[0]);
+        rc = fd;
 
-        if (ngx_file_info(l->path, &fi) == NGX_FILE_ERROR
-            && ngx_errno == NGX_ENOENT)
-        {
+        if (fd != NGX_INVALID_FILE) {
+            (void) ngx_wafcert_state_name(name, entry.id, ".json");
+
+            rc = fstatat(fd, (char *) name, &fi, AT_SYMLINK_NOFOLLOW);
+        }
+
+        if (rc == -1 && ngx_errno == NGX_ENOENT) {
             (void) ngx_wafcert_load_gone(l, entry.id);
+        }
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) ngx_close_file(fd);
         }
     }
 }
@@ -520,6 +564,17 @@ ngx_wafcert_load_cmp(const void *one, const void *two)
     }
 
     return (first->sequence > second->sequence) ? 1 : -1;
+}
+
+
+static void
+ngx_wafcert_load_path(ngx_wafcert_loader_t *l, const u_char *id)
+{
+    u_char  *p;
+
+    p = ngx_sprintf(l->path, "%s/%02xd/", l->state->path, (int) id[0]);
+
+    (void) ngx_wafcert_state_name(p, id, ".json");
 }
 
 

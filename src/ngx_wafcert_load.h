@@ -31,7 +31,7 @@ typedef struct {
     ngx_log_t               *log;
     wafcert_validator_t     *validator;
 
-    u_char                  *path;
+    u_char                  *path;          /* of what is named in the log */
     ngx_str_t                text;          /* of one file after the other */
     size_t                   size;
     ngx_str_t                key;
@@ -39,12 +39,14 @@ typedef struct {
 
     ngx_uint_t               loaded;
     ngx_uint_t               refused;
+    ngx_uint_t               strange;       /* see "probe" */
 
     ngx_wafcert_order_t     *order;         /* of what was loaded */
     ngx_uint_t               nalloc;
 
     unsigned                 live:1;        /* others use the zone */
-    unsigned                 probe:1;       /* is there a record at all? */
+    unsigned                 probe:1;       /* see ngx_wafcert_load_all() */
+    unsigned                 known:1;
 } ngx_wafcert_loader_t;
 
 
@@ -55,7 +57,8 @@ void ngx_wafcert_loader_free(ngx_wafcert_loader_t *l);
 
 /*
  * Reads all files, and removes what was left of changes.  With "probe" set,
- * only tells, in "loaded", whether there is any.
+ * only tells, in "strange", whether there is any; with "known", too, whether
+ * there is any that the zone has not in just this revision.
  */
 void ngx_wafcert_load_all(ngx_wafcert_loader_t *l);
 

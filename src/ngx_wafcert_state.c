@@ -10,30 +10,39 @@
 #include <openssl/rand.h>
 
 
-#define NGX_WAFCERT_CHANGES_MAGIC  0x3365676e61686357ULL    /* "Wchange3" */
+#define NGX_WAFCERT_CHANGES_MAGIC  0x3465676e61686357ULL    /* "Wchange4" */
+#define NGX_WAFCERT_CHANGES_LINE   "The lock of nginx's wafcert module.\n"
 
 /* as long as nginx itself tries to get at an address that is in use */
 #define NGX_WAFCERT_LOCK_TRIES     5
 #define NGX_WAFCERT_LOCK_DELAY     500
 
 
-static ngx_int_t ngx_wafcert_state_own(ngx_wafcert_state_t *state,
+static ngx_int_t ngx_wafcert_state_find(ngx_wafcert_state_t *state,
     ngx_log_t *log);
-static ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state,
+static ngx_fd_t ngx_wafcert_state_open_at(ngx_wafcert_state_t *state,
+    const char *parent, const char *name);
+static ngx_int_t ngx_wafcert_state_claim(ngx_wafcert_state_t *state,
+    ngx_wafcert_state_t *other, ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state,
     ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state,
+    ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state);
 static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
-    ngx_log_t *log);
+    ngx_wafcert_state_t *other, wafcert_seal_t *seal, ngx_log_t *log);
+static ngx_fd_t ngx_wafcert_state_memory(void);
+static ngx_fd_t ngx_wafcert_state_inherited(ngx_wafcert_state_t *state);
 static ngx_int_t ngx_wafcert_state_share(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_fd_t ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op,
     ngx_err_t *err);
-static ngx_int_t ngx_wafcert_state_failed(const char *call, u_char *path,
-    ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_failed(const char *call,
+    ngx_wafcert_state_t *state, const char *name, ngx_log_t *log);
 
 
 ngx_wafcert_state_t *
-ngx_wafcert_state_open(ngx_str_t *path, wafcert_seal_t *seal, ngx_uid_t user,
-    ngx_log_t *log)
+ngx_wafcert_state_open(ngx_str_t *path, ngx_uid_t user, ngx_log_t *log)
 {
     ngx_wafcert_state_t  *state;
 
@@ -45,22 +54,35 @@ ngx_wafcert_state_open(ngx_str_t *path, wafcert_seal_t *seal, ngx_uid_t user,
     state->refs = 1;
     state->user = user;
     state->fd = NGX_INVALID_FILE;
+    state->memory = NGX_INVALID_FILE;
     state->len = path->len;
     ngx_memcpy(state->path, path->data, path->len);
 
-    if (RAND_bytes((u_char *) &state->instance, sizeof(uint64_t)) != 1
-        || ngx_wafcert_state_own(state, log) != NGX_OK
-        || ngx_wafcert_state_make(state, log) != NGX_OK
-        || ngx_wafcert_state_map(state, log) != NGX_OK)
-    {
+    if (ngx_wafcert_state_find(state, log) != NGX_OK) {
         ngx_wafcert_state_release(state);
         return NULL;
+    }
+
+    return state;
+}
+
+
+ngx_int_t
+ngx_wafcert_state_join(ngx_wafcert_state_t *state, ngx_wafcert_state_t *other,
+    wafcert_seal_t *seal, ngx_log_t *log)
+{
+    if (RAND_bytes((u_char *) &state->instance, sizeof(uint64_t)) != 1
+        || ngx_wafcert_state_claim(state, other, log) != NGX_OK
+        || ngx_wafcert_state_make(state, seal, log) != NGX_OK
+        || ngx_wafcert_state_map(state, other, seal, log) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     state->instance |= 1;
     state->seal = seal;
 
-    return state;
+    return NGX_OK;
 }
 
 
@@ -75,6 +97,10 @@ ngx_wafcert_state_release(ngx_wafcert_state_t *state)
         (void) munmap(state->changes, sizeof(ngx_wafcert_changes_t));
     }
 
+    if (state->memory != NGX_INVALID_FILE) {
+        (void) ngx_close_file(state->memory);
+    }
+
     if (state->fd != NGX_INVALID_FILE) {
         (void) ngx_close_file(state->fd);
     }
@@ -87,6 +113,14 @@ ngx_wafcert_state_release(ngx_wafcert_state_t *state)
 }
 
 
+ngx_uint_t
+ngx_wafcert_state_same(const ngx_wafcert_state_t *one,
+    const ngx_wafcert_state_t *two)
+{
+    return one->dev == two->dev && one->ino == two->ino;
+}
+
+
 uint64_t
 ngx_wafcert_state_instance(const ngx_wafcert_state_t *state)
 {
@@ -94,104 +128,248 @@ ngx_wafcert_state_instance(const ngx_wafcert_state_t *state)
 }
 
 
-/*
- * The lock belongs to the open file, which the workers inherit, so it is held
- * until the last of them is gone.  It is exclusive for a moment only: then the
- * next binary can share it.
- */
-
 static ngx_int_t
-ngx_wafcert_state_own(ngx_wafcert_state_t *state, ngx_log_t *log)
+ngx_wafcert_state_find(ngx_wafcert_state_t *state, ngx_log_t *log)
 {
-    ngx_uint_t       i;
-    ngx_file_info_t  fi;
+    char             *path, *slash;
+    ngx_err_t         err;
+    ngx_file_info_t   fi;
 
-    state->fd = open((const char *) state->path,
-                     O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    path = ngx_alloc(state->len + 1, log);
+    if (path == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(path, state->path, state->len + 1);
+
+    slash = strrchr(path, '/');
+    *slash = '\0';
+
+    state->fd = ngx_wafcert_state_open_at(state, *path ? path : "/",
+                                          slash + 1);
+    err = ngx_errno;
+
+    ngx_free(path);
 
     if (state->fd == NGX_INVALID_FILE
         || ngx_fd_info(state->fd, &fi) == NGX_FILE_ERROR)
     {
-        return ngx_wafcert_state_failed("open()", state->path, log);
+        ngx_set_errno(err);
+        return ngx_wafcert_state_failed("open()", state, "", log);
     }
 
     state->dev = fi.st_dev;
     state->ino = fi.st_ino;
 
+    return NGX_OK;
+}
+
+
+/* a link is followed where none but us and root can have made it */
+
+static ngx_fd_t
+ngx_wafcert_state_open_at(ngx_wafcert_state_t *state, const char *parent,
+    const char *name)
+{
+    int               flags;
+    ngx_fd_t          at, fd;
+    ngx_err_t         err;
+    ngx_file_info_t   fi;
+
+    at = open(parent, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (at == NGX_INVALID_FILE) {
+        return NGX_INVALID_FILE;
+    }
+
+    fd = NGX_INVALID_FILE;
+    flags = O_RDONLY|O_DIRECTORY|O_CLOEXEC;
+
+    if (ngx_fd_info(at, &fi) != NGX_FILE_ERROR) {
+
+        if ((fi.st_uid && fi.st_uid != geteuid())
+            || (fi.st_mode & (S_IWGRP|S_IWOTH)))
+        {
+            flags |= O_NOFOLLOW;
+        }
+
+        if (!ngx_test_config && mkdirat(at, name, 0700) == 0) {
+            state->made = 1;
+        }
+
+        if (ngx_test_config || state->made || ngx_errno == NGX_EEXIST) {
+            fd = openat(at, name, flags);
+        }
+    }
+
+    err = ngx_errno;
+    (void) ngx_close_file(at);
+    ngx_set_errno(err);
+
+    return fd;
+}
+
+
+/*
+ * The lock belongs to the open file, which the workers inherit, so it is held
+ * until the last of them is gone.  It is exclusive for a moment only: then
+ * others can share it that are let in.
+ */
+
+static ngx_int_t
+ngx_wafcert_state_claim(ngx_wafcert_state_t *state,
+    ngx_wafcert_state_t *other, ngx_log_t *log)
+{
+    ngx_uint_t  i;
+
     for (i = 0; i < NGX_WAFCERT_LOCK_TRIES; i++) {
 
         if (flock(state->fd, LOCK_EX|LOCK_NB) == 0) {
             state->alone = 1;
-            break;
+            return NGX_OK;
         }
 
         if (ngx_errno != EWOULDBLOCK) {
-            return ngx_wafcert_state_failed("flock()", state->path, log);
+            return ngx_wafcert_state_failed("flock()", state, "", log);
         }
 
-        if (ngx_inherited) {
-            break;
+        if (other == NULL) {
+            state->memory = ngx_wafcert_state_inherited(state);
+        }
+
+        if (other || state->memory != NGX_INVALID_FILE) {
+            return NGX_OK;
         }
 
         ngx_msleep(NGX_WAFCERT_LOCK_DELAY);
     }
 
-    if (i == NGX_WAFCERT_LOCK_TRIES) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "state directory \"%s\" is in use by another nginx",
-                      state->path);
+    ngx_log_error(NGX_LOG_EMERG, log, 0,
+                  "state directory \"%s\" is in use by another nginx%s",
+                  state->path, ngx_inherited
+                  ? ", which has not started this one, or has another version "
+                    "of the module: stop it first" : "");
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * All directories that records may come to are made here, for a worker that
+ * makes one is a moment ahead of another that relies on it.
+ */
+
+ngx_int_t
+ngx_wafcert_state_make(ngx_wafcert_state_t *state, wafcert_seal_t *seal,
+    ngx_log_t *log)
+{
+    if (ngx_wafcert_state_own(state, seal, log) != NGX_OK
+        || ngx_wafcert_state_lock_file(state, log) != NGX_OK)
+    {
         return NGX_ERROR;
+    }
+
+    return ngx_wafcert_state_sync_names(state, log);
+}
+
+
+/* of what is in the directory, and of the directory itself */
+
+static ngx_int_t
+ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state, ngx_log_t *log)
+{
+    ngx_fd_t    fd;
+    ngx_int_t   rc;
+
+    if (fsync(state->fd) == -1) {
+        return ngx_wafcert_state_failed("fsync()", state, "", log);
+    }
+
+    fd = openat(state->fd, "..", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == NGX_INVALID_FILE) {
+        return ngx_wafcert_state_failed("openat()", state, "/..", log);
+    }
+
+    rc = fsync(fd) == -1
+         ? ngx_wafcert_state_failed("fsync()", state, "/..", log) : NGX_OK;
+
+    (void) ngx_close_file(fd);
+
+    return rc;
+}
+
+
+/*
+ * What locks are taken on.  Nobody reads it; a line is written so that a disk
+ * without room is told of now, and not by the first upload.
+ */
+
+static ngx_int_t
+ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state, ngx_log_t *log)
+{
+    ngx_fd_t          fd;
+    ngx_uint_t        ours;
+    ngx_file_info_t   fi;
+
+    fd = openat(state->fd, "changes",
+                O_RDWR|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == NGX_INVALID_FILE) {
+
+        if (ngx_errno != ENOENT && ngx_errno != ELOOP) {
+            return ngx_wafcert_state_failed("open()", state, "/changes", log);
+        }
+
+        ours = 0;
+
+    } else {
+        ours = ngx_fd_info(fd, &fi) != NGX_FILE_ERROR
+               && ngx_is_file(&fi) && fi.st_nlink == 1
+               && fi.st_uid == state->user;
+
+        (void) ngx_close_file(fd);
+    }
+
+    if (!ours && ngx_wafcert_state_lock_file_new(state) != NGX_OK) {
+        return ngx_wafcert_state_failed("open()", state, "/changes", log);
     }
 
     return NGX_OK;
 }
 
 
-/*
- * All directories that records may come to, for a worker that made one would
- * be a moment ahead of another that relies on it and does not sync its name;
- * and the name of the directory itself.
- */
-
 static ngx_int_t
-ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_log_t *log)
+ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state)
 {
-    char        name[sizeof("xx")];
-    ngx_fd_t    fd;
-    ngx_int_t   rc;
-    ngx_uint_t  n;
+    ngx_fd_t   fd;
+    ngx_err_t  err;
+    ngx_int_t  rc;
 
-    for (n = 0; n < 256; n++) {
-        (void) ngx_sprintf((u_char *) name, "%02xui%Z", n);
-
-        if (mkdirat(state->fd, name, 0700) == -1) {
-
-            if (ngx_errno != EEXIST) {
-                return ngx_wafcert_state_failed("mkdirat()", state->path, log);
-            }
-
-            continue;
-        }
-
-        if (geteuid() == 0
-            && fchownat(state->fd, name, state->user, (gid_t) -1, 0) == -1)
-        {
-            return ngx_wafcert_state_failed("fchownat()", state->path, log);
-        }
+    if (unlinkat(state->fd, "changes", 0) == -1 && ngx_errno != ENOENT) {
+        return NGX_ERROR;
     }
 
-    if (fsync(state->fd) == -1) {
-        return ngx_wafcert_state_failed("fsync()", state->path, log);
-    }
-
-    fd = openat(state->fd, "..", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    fd = openat(state->fd, "changes",
+                O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
 
     if (fd == NGX_INVALID_FILE) {
-        return ngx_wafcert_state_failed("openat()", state->path, log);
+        return NGX_ERROR;
     }
 
-    rc = fsync(fd) == -1
-         ? ngx_wafcert_state_failed("fsync()", state->path, log) : NGX_OK;
+    rc = NGX_OK;
+
+    if (write(fd, NGX_WAFCERT_CHANGES_LINE,
+              sizeof(NGX_WAFCERT_CHANGES_LINE) - 1)
+        == -1
+        || fsync(fd) == -1
+        || (geteuid() == 0 && fchown(fd, state->user, (gid_t) -1) == -1))
+    {
+        err = ngx_errno;
+        (void) unlinkat(state->fd, "changes", 0);
+        ngx_set_errno(err);
+        rc = NGX_ERROR;
+    }
 
     (void) ngx_close_file(fd);
 
@@ -200,78 +378,151 @@ ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_log_t *log)
 
 
 static ngx_int_t
-ngx_wafcert_state_map(ngx_wafcert_state_t *state, ngx_log_t *log)
+ngx_wafcert_state_map(ngx_wafcert_state_t *state, ngx_wafcert_state_t *other,
+    wafcert_seal_t *seal, ngx_log_t *log)
 {
-    void             *p;
-    u_char           *path;
-    ngx_fd_t          fd;
-    ngx_int_t         rc;
-    ngx_file_info_t   fi;
+    void                   *p;
+    u_char                  check[WAFCERT_SEAL_CHECK_LEN];
+    ngx_wafcert_changes_t  *changes;
 
-    path = ngx_alloc(state->len + sizeof("/changes"), log);
-    if (path == NULL) {
+    if (state->alone) {
+        state->memory = ngx_wafcert_state_memory();
+
+    } else if (other) {
+        state->memory = dup(other->memory);
+    }
+
+    p = (state->memory == NGX_INVALID_FILE) ? MAP_FAILED
+        : mmap(NULL, sizeof(ngx_wafcert_changes_t), PROT_READ|PROT_WRITE,
+               MAP_SHARED, state->memory, 0);
+
+    if (p == MAP_FAILED) {
+        return ngx_wafcert_state_failed("shared memory for", state, "", log);
+    }
+
+    changes = p;
+    state->changes = p;
+
+    if (wafcert_seal_check(seal, check) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    (void) ngx_sprintf(path, "%s/changes%Z", state->path);
-
-    rc = NGX_ERROR;
-    p = MAP_FAILED;
-
-    fd = open((const char *) path, O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW,
-              0600);
-
-    if (fd != NGX_INVALID_FILE
-        && (!state->alone || ftruncate(fd, 0) == 0)
-        && (!state->alone
-            || ftruncate(fd, sizeof(ngx_wafcert_changes_t)) == 0)
-        && (geteuid() || fchown(fd, state->user, (gid_t) -1) == 0)
-        && ngx_fd_info(fd, &fi) == 0)
-    {
-        p = mmap(NULL, sizeof(ngx_wafcert_changes_t), PROT_READ|PROT_WRITE,
-                 MAP_SHARED, fd, 0);
+    if (state->alone) {
+        changes->generation = 1;
+        changes->dev = state->dev;
+        changes->ino = state->ino;
+        ngx_memcpy(changes->check, check, WAFCERT_SEAL_CHECK_LEN);
+        changes->magic = NGX_WAFCERT_CHANGES_MAGIC;
     }
 
-    if (p == MAP_FAILED) {
-        (void) ngx_wafcert_state_failed("mmap()", path, log);
-
-    } else {
-        state->changes = p;
-
-        if (state->alone) {
-            state->changes->generation = 1;
-            state->changes->magic = NGX_WAFCERT_CHANGES_MAGIC;
-        }
-
-        if (ngx_file_size(&fi) == sizeof(ngx_wafcert_changes_t)
-            && state->changes->magic == NGX_WAFCERT_CHANGES_MAGIC)
-        {
-            rc = NGX_OK;
-
-        } else {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "\"%s\" is of another version of the module: stop "
-                          "the other nginx first", path);
-        }
+    if (ngx_memcmp(changes->check, check, WAFCERT_SEAL_CHECK_LEN) != 0) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "state directory \"%s\" is in use with another seal "
+                      "key: stop nginx, seal it again with tools/rekey, and "
+                      "start nginx", state->path);
+        return NGX_ERROR;
     }
+
+    state->since = changes->generation;
 
     /* from here on, others may come, if they are let in */
 
-    if (rc == NGX_OK && flock(state->fd, LOCK_SH|LOCK_NB) == -1) {
-        rc = ngx_wafcert_state_failed("flock()", state->path, log);
+    if (flock(state->fd, LOCK_SH|LOCK_NB) == -1) {
+        return ngx_wafcert_state_failed("flock()", state, "", log);
     }
 
-    if (rc == NGX_OK && !state->alone) {
-        rc = ngx_wafcert_state_share(state, log);
+    return state->alone ? NGX_OK : ngx_wafcert_state_share(state, log);
+}
+
+
+/* That of no file, all of it there, and of that size for ever. */
+
+static ngx_fd_t
+ngx_wafcert_state_memory(void)
+{
+    u_char     name[sizeof("/wafcert-") + NGX_INT64_LEN];
+    ngx_fd_t   fd;
+    uint64_t   n;
+    ngx_err_t  err;
+
+    if (RAND_bytes((u_char *) &n, sizeof(uint64_t)) != 1) {
+        return NGX_INVALID_FILE;
+    }
+
+    (void) ngx_sprintf(name, "/wafcert-%xL%Z", n);
+
+#if (NGX_LINUX)
+    fd = memfd_create((char *) name + 1, MFD_ALLOW_SEALING);
+#else
+    fd = shm_open((char *) name, O_RDWR|O_CREAT|O_EXCL, 0600);
+    (void) shm_unlink((char *) name);
+#endif
+
+    err = fd == NGX_INVALID_FILE
+          || ftruncate(fd, sizeof(ngx_wafcert_changes_t)) == -1
+          ? ngx_errno
+          : posix_fallocate(fd, 0, sizeof(ngx_wafcert_changes_t));
+
+#if (NGX_LINUX)
+    if (err == 0
+        && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK|F_SEAL_GROW|F_SEAL_SEAL) == -1)
+    {
+        err = ngx_errno;
+    }
+#endif
+
+    if (err == 0) {
+        return fd;
     }
 
     if (fd != NGX_INVALID_FILE) {
         (void) ngx_close_file(fd);
     }
 
-    ngx_free(path);
+    ngx_set_errno(err);
 
-    return rc;
+    return NGX_INVALID_FILE;
+}
+
+
+/*
+ * What the nginx that started this one has passed on, if it is a directory's.
+ * That descriptor stays open: the directory may be opened more than once.
+ */
+
+static ngx_fd_t
+ngx_wafcert_state_inherited(ngx_wafcert_state_t *state)
+{
+    char             *value;
+    u_char            name[NGX_WAFCERT_VARIABLE_LEN];
+    ngx_fd_t          fd;
+    uint64_t          head[3];
+    ngx_file_info_t   fi;
+
+    (void) ngx_wafcert_state_variable(state, name);
+
+    value = ngx_inherited ? getenv((char *) name) : NULL;
+    fd = value ? ngx_atoi((u_char *) value, ngx_strlen(value)) : NGX_ERROR;
+
+    if (fd == NGX_ERROR
+        || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
+        || ngx_file_size(&fi) != sizeof(ngx_wafcert_changes_t)
+        || pread(fd, head, sizeof(head), 0) != (ssize_t) sizeof(head)
+        || head[0] != NGX_WAFCERT_CHANGES_MAGIC
+        || head[1] != state->dev || head[2] != state->ino)
+    {
+        return NGX_INVALID_FILE;
+    }
+
+    return dup(fd);
+}
+
+
+u_char *
+ngx_wafcert_state_variable(const ngx_wafcert_state_t *state, u_char *name)
+{
+    return ngx_sprintf(name, "WAFCERT_CHANGES_%xL_%xL%Z",
+                       (uint64_t) state->dev, (uint64_t) state->ino);
 }
 
 
@@ -290,7 +541,7 @@ ngx_wafcert_state_share(ngx_wafcert_state_t *state, ngx_log_t *log)
 
     if (fd == NGX_INVALID_FILE) {
         ngx_set_errno(err);
-        return ngx_wafcert_state_failed("flock()", state->path, log);
+        return ngx_wafcert_state_failed("flock()", state, "/changes", log);
     }
 
     ngx_wafcert_state_unlock(fd);
@@ -300,35 +551,44 @@ ngx_wafcert_state_share(ngx_wafcert_state_t *state, ngx_log_t *log)
 
 
 static ngx_int_t
-ngx_wafcert_state_failed(const char *call, u_char *path, ngx_log_t *log)
+ngx_wafcert_state_failed(const char *call, ngx_wafcert_state_t *state,
+    const char *name, ngx_log_t *log)
 {
-    ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "%s \"%s\" failed", call,
-                  path);
+    ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "%s \"%s%s\" failed", call,
+                  state->path, name);
     return NGX_ERROR;
 }
 
 
 u_char *
-ngx_wafcert_state_path(ngx_wafcert_state_t *state, u_char *path,
-    const u_char *id, const char *suffix)
+ngx_wafcert_state_name(u_char *name, const u_char *id, const char *suffix)
 {
-    u_char  *p, hex[2 * NGX_WAFCERT_ID_LEN];
+    u_char  *p;
 
-    ngx_hex_dump(hex, (u_char *) id, NGX_WAFCERT_ID_LEN);
+    p = ngx_hex_dump(name, (u_char *) id, NGX_WAFCERT_ID_LEN);
 
-    p = ngx_cpymem(path, state->path, state->len);
-
-    return ngx_sprintf(p, "/%*s/%*s%s%Z", (size_t) 2, hex, sizeof(hex), hex,
-                       suffix);
+    return ngx_sprintf(p, "%s%Z", suffix);
 }
 
 
 ngx_fd_t
-ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err)
+ngx_wafcert_state_directory(ngx_fd_t top, ngx_uint_t n)
+{
+    u_char  name[sizeof("xx")];
+
+    (void) ngx_sprintf(name, "%02xui%Z", n);
+
+    return openat(top, (char *) name,
+                  O_RDONLY|O_DIRECTORY|O_CLOEXEC|O_NOFOLLOW);
+}
+
+
+ngx_fd_t
+ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
 {
     ngx_fd_t  fd;
 
-    if (!state->changes->shared) {
+    if (op == LOCK_SH && !state->changes->shared) {
 
         fd = ngx_wafcert_state_flock(state, LOCK_SH, err);
 
@@ -343,32 +603,46 @@ ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err)
 }
 
 
+/*
+ * An open file of its own, for a lock excludes no one who shares it.  Somebody
+ * may have removed it, or put another one in its place, meanwhile.
+ */
+
 static ngx_fd_t
 ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
 {
-    int       rc;
-    ngx_fd_t  fd;
+    int               rc;
+    ngx_fd_t          fd;
+    ngx_file_info_t   fi, now;
 
-    /* an open file of its own, for a lock excludes no one who shares it */
+    for ( ;; ) {
 
-    fd = openat(state->fd, "changes", O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+        fd = openat(state->fd, "changes",
+                    O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK, 0600);
 
-    if (fd == NGX_INVALID_FILE) {
-        *err = ngx_errno;
-        return NGX_INVALID_FILE;
-    }
+        if (fd == NGX_INVALID_FILE) {
+            *err = ngx_errno;
+            return NGX_INVALID_FILE;
+        }
 
-    do {
-        rc = flock(fd, op);
-    } while (rc == -1 && ngx_errno == NGX_EINTR);
+        do {
+            rc = flock(fd, op);
+        } while (rc == -1 && ngx_errno == NGX_EINTR);
 
-    if (rc == -1) {
-        *err = ngx_errno;
+        if (rc == -1 || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+            *err = ngx_errno;
+            (void) ngx_close_file(fd);
+            return NGX_INVALID_FILE;
+        }
+
+        if (fstatat(state->fd, "changes", &now, AT_SYMLINK_NOFOLLOW) == 0
+            && fi.st_dev == now.st_dev && fi.st_ino == now.st_ino)
+        {
+            return fd;
+        }
+
         (void) ngx_close_file(fd);
-        return NGX_INVALID_FILE;
     }
-
-    return fd;
 }
 
 
@@ -418,66 +692,100 @@ ngx_wafcert_state_sync_all(ngx_wafcert_state_t *state)
 
 
 ngx_int_t
-ngx_wafcert_state_read(u_char *path, ngx_str_t *text, size_t *size,
+ngx_wafcert_state_read(const ngx_wafcert_state_t *state, const u_char *id,
+    ngx_str_t *text, size_t *size, wafcert_verdict_t *verdict)
+{
+    u_char     name[NGX_WAFCERT_NAME_LEN];
+    ngx_fd_t   dir, fd;
+    ngx_err_t  err;
+    ngx_int_t  rc;
+
+    (void) ngx_wafcert_state_name(name, id, ".json");
+
+    fd = NGX_INVALID_FILE;
+    dir = ngx_wafcert_state_directory(state->fd, id[0]);
+
+    /* O_NONBLOCK for what is a FIFO */
+
+    if (dir != NGX_INVALID_FILE) {
+        fd = openat(dir, (char *) name,
+                    O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+    }
+
+    err = ngx_errno;
+
+    if (dir != NGX_INVALID_FILE) {
+        (void) ngx_close_file(dir);
+    }
+
+    if (fd == NGX_INVALID_FILE) {
+
+        if (err == ENOENT) {
+            return NGX_DECLINED;
+        }
+
+        (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
+                              "it cannot be opened: %s", strerror(err));
+        return NGX_ERROR;
+    }
+
+    rc = ngx_wafcert_state_read_fd(fd, text, size, verdict);
+
+    (void) ngx_close_file(fd);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_wafcert_state_read_fd(ngx_fd_t fd, ngx_str_t *text, size_t *size,
     wafcert_verdict_t *verdict)
 {
     u_char           *p;
     size_t            need;
     ssize_t           n;
-    ngx_fd_t          fd;
     ngx_file_info_t   fi;
-
-    /* O_NONBLOCK for what is a FIFO */
-
-    fd = open((char *) path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
-
-    if (fd == NGX_INVALID_FILE && ngx_errno == ENOENT) {
-        return NGX_DECLINED;
-    }
 
     text->len = 0;
 
-    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
         (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
                               "it cannot be opened: %s", strerror(ngx_errno));
+        return NGX_ERROR;
+    }
 
-    } else if (!ngx_is_file(&fi)) {
+    if (!ngx_is_file(&fi)) {
         (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
                               "it is not a regular file");
+        return NGX_ERROR;
+    }
 
-    } else if (ngx_file_size(&fi) > WAFCERT_STORED_MAX) {
+    if (ngx_file_size(&fi) > WAFCERT_STORED_MAX) {
         (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
                               "it is too large to be a record");
-
-    } else {
-        need = ngx_file_size(&fi) + 1;
-
-        if (need > *size) {
-            p = realloc(text->data, need);
-
-            if (p) {
-                text->data = p;
-                *size = need;
-            }
-        }
-
-        n = (need > *size) ? -1 : read(fd, text->data, need);
-
-        if (n == (ssize_t) need - 1) {
-            text->len = n;
-            (void) ngx_close_file(fd);
-            return NGX_OK;
-        }
-
-        (void) wafcert_refuse(verdict, WAFCERT_INTERNAL,
-                              "it cannot be read: %s",
-                              n == -1 ? strerror(ngx_errno)
-                                      : "its size has changed");
+        return NGX_ERROR;
     }
 
-    if (fd != NGX_INVALID_FILE) {
-        (void) ngx_close_file(fd);
+    need = ngx_file_size(&fi) + 1;
+
+    if (need > *size) {
+        p = realloc(text->data, need);
+
+        if (p) {
+            text->data = p;
+            *size = need;
+        }
     }
 
+    n = (need > *size) ? -1 : read(fd, text->data, need);
+
+    if (n == (ssize_t) need - 1) {
+        text->len = n;
+        return NGX_OK;
+    }
+
+    (void) wafcert_refuse(verdict, WAFCERT_INTERNAL, "it cannot be read: %s",
+                          n == -1 ? strerror(ngx_errno)
+                                  : "its size has changed");
     return NGX_ERROR;
 }

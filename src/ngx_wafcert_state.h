@@ -23,17 +23,22 @@
 /* changes that another nginx on the same directory may be behind */
 #define NGX_WAFCERT_RING      4096
 
-/* "/xx/", id, and the longest suffix: ".<pid>.old.tmp" */
-#define NGX_WAFCERT_PATH_ADD                                                  \
-    (sizeof("/xx/") + 2 * NGX_WAFCERT_ID_LEN + NGX_INT64_LEN                  \
-     + sizeof("..old.tmp"))
+/* id, and the longest suffix: ".<pid>.old.tmp", and a NUL byte */
+#define NGX_WAFCERT_NAME_LEN                                                  \
+    (2 * NGX_WAFCERT_ID_LEN + NGX_INT64_LEN + sizeof("..old.tmp"))
+
+#define NGX_WAFCERT_DIRECTORIES  256
 
 
 /*
- * Two nginx have the same directory during a binary upgrade.  In a file that
- * both have mapped they tell each other which certificates they have changed.
- * As long as there has been but one, nothing is noted, and changes of files do
- * not wait for each other.
+ * Two nginx have the same directory during a binary upgrade, and so have two
+ * zones of one nginx when a reload gives it another zone or another path.  In
+ * memory that both have mapped they tell each other which certificates they
+ * have changed.  As long as there has been but one, nothing is noted, and
+ * changes of files do not wait for each other.
+ *
+ * The memory belongs to no file that somebody could cut: a new binary inherits
+ * its descriptor.
  */
 
 typedef struct {
@@ -46,7 +51,10 @@ typedef struct {
 
 typedef struct {
     uint64_t                  magic;
-    ngx_atomic_t              shared;     /* there has been another nginx */
+    uint64_t                  dev;        /* of the directory */
+    uint64_t                  ino;
+    u_char                    check[WAFCERT_SEAL_CHECK_LEN];
+    ngx_atomic_t              shared;     /* there has been another one */
     ngx_atomic_t              generation; /* of the note to come, from 1 */
     ngx_wafcert_note_t        notes[NGX_WAFCERT_RING];
 } ngx_wafcert_changes_t;
@@ -59,11 +67,14 @@ struct ngx_wafcert_state_s {
     uint64_t                  instance;   /* random, not 0 */
     wafcert_seal_t           *seal;
     ngx_wafcert_changes_t    *changes;
+    uint64_t                  since;      /* the generation when it was opened */
+    ngx_fd_t                  memory;     /* of "changes" */
     ngx_fd_t                  fd;         /* of the directory, and its lock */
     dev_t                     dev;
     ino_t                     ino;
-    ngx_uid_t                 user;       /* whose it is; NGX_CONF_UNSET_UINT */
+    ngx_uid_t                 user;       /* the workers' */
     unsigned                  alone:1;    /* no other nginx when it started */
+    unsigned                  made:1;     /* there was no directory */
     size_t                    len;
     u_char                    path[1];    /* with a NUL byte */
 };
@@ -82,22 +93,62 @@ typedef struct {
     unsigned                  counted:1;  /* its project has a quota */
     ngx_str_t                 text;       /* of the record */
 
+    ngx_fd_t                  dir;        /* that its file is in */
+    unsigned                  below:1;    /* it failed there */
     ngx_err_t                 err;
     const char               *call;       /* what failed: "fsync()" */
 } ngx_wafcert_write_t;
 
 
 /*
- * Opens and locks the directory, which exists.  Takes "seal" over.  Only
- * a nginx that was started by the one that has the lock (a binary upgrade) may
- * share it.  NULL after an [emerg]; "seal" is still the caller's then.
+ * Makes the directory where there is none, and opens it.  "user" is the
+ * workers'.  NULL after an [emerg].
  */
-ngx_wafcert_state_t *ngx_wafcert_state_open(ngx_str_t *path,
-    wafcert_seal_t *seal, ngx_uid_t user, ngx_log_t *log);
+ngx_wafcert_state_t *ngx_wafcert_state_open(ngx_str_t *path, ngx_uid_t user,
+    ngx_log_t *log);
+
+/*
+ * Locks it, and makes what is missing in it.  Takes "seal" over.  It may be
+ * shared with "other", which is the same directory in this process, or with the
+ * nginx that has started this one (a binary upgrade).  NGX_ERROR after an
+ * [emerg]; "seal" is still the caller's then.
+ */
+ngx_int_t ngx_wafcert_state_join(ngx_wafcert_state_t *state,
+    ngx_wafcert_state_t *other, wafcert_seal_t *seal, ngx_log_t *log);
 void ngx_wafcert_state_release(ngx_wafcert_state_t *state);
+
+/* Makes what is missing in one that is joined.  NGX_ERROR after an [emerg]. */
+ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state,
+    wafcert_seal_t *seal, ngx_log_t *log);
+
+/*
+ * Gives what is in the directory to the workers' user, and makes the
+ * directories that records may come to; a test of the configuration only tells
+ * what it would do.  NGX_ERROR after an [emerg]: others can write there, or it
+ * cannot be given.
+ */
+ngx_int_t ngx_wafcert_state_own(ngx_wafcert_state_t *state,
+    wafcert_seal_t *seal, ngx_log_t *log);
+
+/* The same for "nginx -t", if there is a directory. */
+ngx_int_t ngx_wafcert_state_test(ngx_str_t *path, wafcert_seal_t *seal,
+    ngx_uid_t user, ngx_log_t *log);
+
+ngx_uint_t ngx_wafcert_state_same(const ngx_wafcert_state_t *one,
+    const ngx_wafcert_state_t *two);
 
 /* 0 for NULL: that of a zone without a directory. */
 uint64_t ngx_wafcert_state_instance(const ngx_wafcert_state_t *state);
+
+/*
+ * The environment variable that passes the descriptor of "changes" on to a new
+ * binary; returns the end.
+ */
+#define NGX_WAFCERT_VARIABLE_LEN                                              \
+    (sizeof("WAFCERT_CHANGES_x_x") + 2 * NGX_INT64_LEN)
+
+u_char *ngx_wafcert_state_variable(const ngx_wafcert_state_t *state,
+    u_char *name);
 
 /*
  * Makes the change durable, or none at all.  NGX_OK; NGX_AGAIN: another nginx
@@ -109,7 +160,7 @@ ngx_int_t ngx_wafcert_state_write(ngx_wafcert_write_t *w);
 
 /*
  * The same before anybody reads the directory: neither synced nor noted, but
- * given to the workers' user.
+ * given to the workers' user.  NGX_DECLINED: there is such a file.
  */
 ngx_int_t ngx_wafcert_state_dump(ngx_wafcert_write_t *w);
 ngx_int_t ngx_wafcert_state_sync_all(ngx_wafcert_state_t *state);
@@ -125,23 +176,33 @@ void ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
 uint64_t ngx_wafcert_state_foreign(ngx_wafcert_state_t *state, uint64_t seen);
 
 /*
- * Excludes changes of files by another nginx; NGX_INVALID_FILE: "err" tells why
- * not.
+ * Excludes changes of files by another nginx, with LOCK_EX those by this one,
+ * too.  NGX_INVALID_FILE: "err" tells why not.
  */
-ngx_fd_t ngx_wafcert_state_lock(ngx_wafcert_state_t *state, ngx_err_t *err);
+ngx_fd_t ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op,
+    ngx_err_t *err);
 void ngx_wafcert_state_unlock(ngx_fd_t fd);
 
 /*
- * Reads a file into "text", whose data is malloc()ed or reallocated, "size"
- * bytes of it.  NGX_OK; NGX_DECLINED: there is none; NGX_ERROR with a sentence
- * about "it" in "verdict".
+ * The directory in "top" of an id's first byte, or NGX_INVALID_FILE.  Links are
+ * not followed: all that is done below the state directory starts here.
  */
-ngx_int_t ngx_wafcert_state_read(u_char *path, ngx_str_t *text, size_t *size,
-    wafcert_verdict_t *verdict);
+ngx_fd_t ngx_wafcert_state_directory(ngx_fd_t top, ngx_uint_t n);
 
-/* "<dir>/xx/<id><suffix>" with a NUL byte; "path" has room for it. */
-u_char *ngx_wafcert_state_path(ngx_wafcert_state_t *state, u_char *path,
-    const u_char *id, const char *suffix);
+/*
+ * Reads a record's file into "text", whose data is malloc()ed or reallocated,
+ * "size" bytes of it.  NGX_OK; NGX_DECLINED: there is none; NGX_ERROR with
+ * a sentence about "it" in "verdict".
+ */
+ngx_int_t ngx_wafcert_state_read(const ngx_wafcert_state_t *state,
+    const u_char *id, ngx_str_t *text, size_t *size,
+    wafcert_verdict_t *verdict);
+ngx_int_t ngx_wafcert_state_read_fd(ngx_fd_t fd, ngx_str_t *text,
+    size_t *size, wafcert_verdict_t *verdict);
+
+/* "<id><suffix>" with a NUL byte; "name" has room for it. */
+u_char *ngx_wafcert_state_name(u_char *name, const u_char *id,
+    const char *suffix);
 
 
 #endif /* _NGX_WAFCERT_STATE_H_INCLUDED_ */

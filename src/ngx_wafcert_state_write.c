@@ -5,26 +5,119 @@
 
 
 #include "ngx_wafcert_state.h"
+#include <sys/file.h>
 
 
+static ngx_int_t ngx_wafcert_state_enter(ngx_wafcert_write_t *w,
+    ngx_fd_t top);
+static ngx_fd_t ngx_wafcert_state_again(ngx_wafcert_write_t *w,
+    ngx_fd_t top);
+static ngx_int_t ngx_wafcert_state_change(ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_state_replace(ngx_wafcert_write_t *w,
     u_char *final, u_char *tmp, u_char *old);
-static ngx_int_t ngx_wafcert_state_same(ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_state_put(ngx_wafcert_write_t *w, u_char *tmp);
 static ngx_fd_t ngx_wafcert_state_create(ngx_wafcert_write_t *w,
-    u_char *path);
+    u_char *name);
 static ngx_int_t ngx_wafcert_state_text(ngx_wafcert_write_t *w, ngx_fd_t fd,
     ngx_uint_t sync);
 static ngx_int_t ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from,
     u_char *to, ngx_uint_t judged);
 static ngx_uint_t ngx_wafcert_state_conflict(ngx_wafcert_write_t *w);
 static void ngx_wafcert_state_note(ngx_wafcert_write_t *w);
-static ngx_int_t ngx_wafcert_state_sync(ngx_wafcert_write_t *w,
-    u_char *path);
+static void ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name);
 static ngx_int_t ngx_wafcert_state_error(ngx_wafcert_write_t *w,
     const char *call);
-static void ngx_wafcert_state_temporary(ngx_wafcert_state_t *state,
-    u_char *path, const u_char *id, ngx_pid_t pid, const char *kind);
+static void ngx_wafcert_state_temporary(u_char *name, const u_char *id,
+    ngx_pid_t pid, const char *kind);
+
+
+ngx_int_t
+ngx_wafcert_state_write(ngx_wafcert_write_t *w)
+{
+    ngx_fd_t   top;
+    ngx_int_t  rc;
+
+    top = open((char *) w->state->path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (top == NGX_INVALID_FILE) {
+        return ngx_wafcert_state_error(w, "open()");
+    }
+
+    rc = ngx_wafcert_state_enter(w, top);
+
+    (void) ngx_close_file(top);
+
+    if (rc == NGX_OK) {
+        rc = ngx_wafcert_state_change(w);
+        (void) ngx_close_file(w->dir);
+    }
+
+    return rc;
+}
+
+
+/* one that was made anew in its place has not what was stored before */
+
+static ngx_int_t
+ngx_wafcert_state_enter(ngx_wafcert_write_t *w, ngx_fd_t top)
+{
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(top, &fi) == NGX_FILE_ERROR) {
+        return ngx_wafcert_state_error(w, "fstat()");
+    }
+
+    if (fi.st_dev != w->state->dev || fi.st_ino != w->state->ino) {
+        ngx_set_errno(ESTALE);
+        return ngx_wafcert_state_error(w, "it was replaced by another "
+                                       "directory, put it back or reload "
+                                       "nginx: fstat()");
+    }
+
+    w->below = 1;
+    w->dir = ngx_wafcert_state_directory(top, w->note.id[0]);
+
+    if (w->dir == NGX_INVALID_FILE && ngx_errno == ENOENT) {
+        w->dir = ngx_wafcert_state_again(w, top);
+    }
+
+    return (w->dir == NGX_INVALID_FILE)
+           ? ngx_wafcert_state_error(w, "openat()") : NGX_OK;
+}
+
+
+/*
+ * Somebody has removed it.  Whoever comes to find the new one waits for the
+ * lock before it relies on it, and its name is on the disk by then.
+ */
+
+static ngx_fd_t
+ngx_wafcert_state_again(ngx_wafcert_write_t *w, ngx_fd_t top)
+{
+    u_char      name[sizeof("xx")];
+    ngx_fd_t    fd, dir;
+    ngx_err_t   err;
+
+    dir = NGX_INVALID_FILE;
+    fd = ngx_wafcert_state_lock(w->state, LOCK_EX, &err);
+
+    if (fd != NGX_INVALID_FILE) {
+        (void) ngx_sprintf(name, "%02xd%Z", (int) w->note.id[0]);
+
+        if ((mkdirat(top, (char *) name, 0700) == 0 || ngx_errno == EEXIST)
+            && fsync(top) == 0)
+        {
+            dir = ngx_wafcert_state_directory(top, w->note.id[0]);
+        }
+
+        err = ngx_errno;
+        ngx_wafcert_state_unlock(fd);
+    }
+
+    ngx_set_errno(err);
+
+    return dir;
+}
 
 
 /*
@@ -32,40 +125,30 @@ static void ngx_wafcert_state_temporary(ngx_wafcert_state_t *state,
  * which it can be put back.
  */
 
-ngx_int_t
-ngx_wafcert_state_write(ngx_wafcert_write_t *w)
+static ngx_int_t
+ngx_wafcert_state_change(ngx_wafcert_write_t *w)
 {
-    u_char     *final, *tmp, *old;
-    size_t      size;
-    ngx_int_t   rc;
+    u_char     final[NGX_WAFCERT_NAME_LEN], tmp[NGX_WAFCERT_NAME_LEN],
+               old[NGX_WAFCERT_NAME_LEN];
+    ngx_int_t  rc;
 
-    size = w->state->len + NGX_WAFCERT_PATH_ADD;
+    (void) ngx_wafcert_state_name(final, w->note.id, ".json");
+    ngx_wafcert_state_temporary(tmp, w->note.id, ngx_pid, ".tmp");
+    ngx_wafcert_state_temporary(old, w->note.id, ngx_pid, ".old.tmp");
 
-    final = malloc(3 * size);
-    if (final == NULL) {
-        return ngx_wafcert_state_error(w, "malloc()");
-    }
+    rc = NGX_OK;
 
-    tmp = final + size;
-    old = tmp + size;
-
-    (void) ngx_wafcert_state_path(w->state, final, w->note.id, ".json");
-
-    ngx_wafcert_state_temporary(w->state, tmp, w->note.id, ngx_pid, ".tmp");
-    ngx_wafcert_state_temporary(w->state, old, w->note.id, ngx_pid,
-                                ".old.tmp");
-
-    rc = ngx_wafcert_state_same(w);
-
-    if (rc == NGX_OK && w->op != NGX_WAFCERT_DELETE) {
+    if (w->op != NGX_WAFCERT_DELETE) {
         rc = ngx_wafcert_state_put(w, tmp);
     }
 
     if (rc == NGX_OK && w->op == NGX_WAFCERT_MODIFY) {
-        (void) ngx_delete_file(old);
+        ngx_wafcert_state_delete(w->dir, old);
 
-        if (link((char *) final, (char *) old) == -1 && ngx_errno != ENOENT) {
-            rc = ngx_wafcert_state_error(w, "link()");
+        if (linkat(w->dir, (char *) final, w->dir, (char *) old, 0) == -1
+            && ngx_errno != ENOENT)
+        {
+            rc = ngx_wafcert_state_error(w, "linkat()");
         }
     }
 
@@ -74,14 +157,12 @@ ngx_wafcert_state_write(ngx_wafcert_write_t *w)
     }
 
     if (rc != NGX_OK && w->op != NGX_WAFCERT_DELETE) {
-        (void) ngx_delete_file(tmp);
+        ngx_wafcert_state_delete(w->dir, tmp);
     }
 
     if (w->op != NGX_WAFCERT_CREATE) {
-        (void) ngx_delete_file(old);
+        ngx_wafcert_state_delete(w->dir, old);
     }
-
-    free(final);
 
     return rc;
 }
@@ -103,11 +184,13 @@ ngx_wafcert_state_replace(ngx_wafcert_write_t *w, u_char *final, u_char *tmp,
         rc = ngx_wafcert_state_move(w, tmp, final, 1);
     }
 
-    if (rc != NGX_OK || ngx_wafcert_state_sync(w, final) == NGX_OK) {
+    if (rc != NGX_OK || fsync(w->dir) == 0) {
         return rc;
     }
 
-    /* "err" is what is to be told, whatever becomes of this */
+    (void) ngx_wafcert_state_error(w, "fsync()");
+
+    /* that is what is to be told, whatever becomes of this */
 
     undo = *w;
 
@@ -119,31 +202,6 @@ ngx_wafcert_state_replace(ngx_wafcert_write_t *w, u_char *final, u_char *tmp,
     }
 
     return NGX_ERROR;
-}
-
-
-/* one that was made anew in its place has not what was stored before */
-
-static ngx_int_t
-ngx_wafcert_state_same(ngx_wafcert_write_t *w)
-{
-    ngx_file_info_t       fi;
-    ngx_wafcert_state_t  *state;
-
-    state = w->state;
-
-    if (ngx_file_info(state->path, &fi) == NGX_FILE_ERROR) {
-        return ngx_wafcert_state_error(w, "stat()");
-    }
-
-    if (fi.st_dev != state->dev || fi.st_ino != state->ino) {
-        ngx_set_errno(ESTALE);
-        return ngx_wafcert_state_error(w, "it was replaced by another "
-                                       "directory, put it back or reload "
-                                       "nginx: stat()");
-    }
-
-    return NGX_OK;
 }
 
 
@@ -169,15 +227,15 @@ ngx_wafcert_state_put(ngx_wafcert_write_t *w, u_char *tmp)
 
 
 static ngx_fd_t
-ngx_wafcert_state_create(ngx_wafcert_write_t *w, u_char *path)
+ngx_wafcert_state_create(ngx_wafcert_write_t *w, u_char *name)
 {
     ngx_fd_t  fd;
 
-    fd = open((char *) path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW,
-              0600);
+    fd = openat(w->dir, (char *) name,
+                O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
 
     if (fd == NGX_INVALID_FILE) {
-        (void) ngx_wafcert_state_error(w, "open()");
+        (void) ngx_wafcert_state_error(w, "openat()");
     }
 
     return fd;
@@ -228,7 +286,7 @@ ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from, u_char *to,
     ngx_fd_t   fd;
     ngx_int_t  rc;
 
-    fd = ngx_wafcert_state_lock(w->state, &w->err);
+    fd = ngx_wafcert_state_lock(w->state, LOCK_SH, &w->err);
     if (fd == NGX_INVALID_FILE) {
         w->call = "flock()";
         return NGX_ERROR;
@@ -244,10 +302,10 @@ ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from, u_char *to,
 
         /* a file to be deleted that is not there has been deleted */
 
-        if (ngx_rename_file(from, to) == NGX_FILE_ERROR
+        if (renameat(w->dir, (char *) from, w->dir, (char *) to) == -1
             && (w->op != NGX_WAFCERT_DELETE || ngx_errno != ENOENT))
         {
-            rc = ngx_wafcert_state_error(w, "rename()");
+            rc = ngx_wafcert_state_error(w, "renameat()");
         }
     }
 
@@ -319,39 +377,10 @@ ngx_wafcert_state_note(ngx_wafcert_write_t *w)
 }
 
 
-/* the directory that the file is in */
-
-static ngx_int_t
-ngx_wafcert_state_sync(ngx_wafcert_write_t *w, u_char *path)
+static void
+ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name)
 {
-    char       *slash;
-    ngx_fd_t    fd;
-    ngx_int_t   rc;
-
-    slash = strrchr((char *) path, '/');
-
-    *slash = '\0';
-    fd = open((char *) path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-    *slash = '/';
-
-    if (fd == NGX_INVALID_FILE) {
-
-        if (w->op == NGX_WAFCERT_DELETE && ngx_errno == ENOENT) {
-            return NGX_OK;
-        }
-
-        return ngx_wafcert_state_error(w, "open()");
-    }
-
-    rc = NGX_OK;
-
-    if (fsync(fd) == -1) {
-        rc = ngx_wafcert_state_error(w, "fsync()");
-    }
-
-    (void) ngx_close_file(fd);
-
-    return rc;
+    (void) unlinkat(dir, (char *) name, 0);
 }
 
 
@@ -368,19 +397,20 @@ ngx_wafcert_state_error(ngx_wafcert_write_t *w, const char *call)
 ngx_int_t
 ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
 {
-    u_char     *path;
-    ngx_fd_t    fd;
-    ngx_int_t   rc;
+    u_char     name[NGX_WAFCERT_NAME_LEN];
+    ngx_fd_t   fd;
+    ngx_int_t  rc;
 
-    path = malloc(w->state->len + NGX_WAFCERT_PATH_ADD);
-    if (path == NULL) {
-        return ngx_wafcert_state_error(w, "malloc()");
+    w->dir = ngx_wafcert_state_directory(w->state->fd, w->note.id[0]);
+
+    if (w->dir == NGX_INVALID_FILE) {
+        return ngx_wafcert_state_error(w, "openat()");
     }
 
-    (void) ngx_wafcert_state_path(w->state, path, w->note.id, ".json");
+    (void) ngx_wafcert_state_name(name, w->note.id, ".json");
 
     rc = NGX_ERROR;
-    fd = ngx_wafcert_state_create(w, path);
+    fd = ngx_wafcert_state_create(w, name);
 
     if (fd != NGX_INVALID_FILE) {
         rc = ngx_wafcert_state_text(w, fd, 0);
@@ -392,9 +422,16 @@ ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
         }
 
         (void) ngx_close_file(fd);
+
+        if (rc != NGX_OK) {
+            ngx_wafcert_state_delete(w->dir, name);
+        }
+
+    } else if (w->err == EEXIST) {
+        rc = NGX_DECLINED;
     }
 
-    free(path);
+    (void) ngx_close_file(w->dir);
 
     return rc;
 }
@@ -404,31 +441,32 @@ void
 ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
     ngx_pid_t pid)
 {
-    u_char  *path;
+    u_char    name[NGX_WAFCERT_NAME_LEN];
+    ngx_fd_t  dir;
 
-    path = malloc(state->len + NGX_WAFCERT_PATH_ADD);
-    if (path == NULL) {
+    dir = ngx_wafcert_state_directory(state->fd, id[0]);
+    if (dir == NGX_INVALID_FILE) {
         return;
     }
 
-    ngx_wafcert_state_temporary(state, path, id, pid, ".tmp");
-    (void) ngx_delete_file(path);
+    ngx_wafcert_state_temporary(name, id, pid, ".tmp");
+    ngx_wafcert_state_delete(dir, name);
 
-    ngx_wafcert_state_temporary(state, path, id, pid, ".old.tmp");
-    (void) ngx_delete_file(path);
+    ngx_wafcert_state_temporary(name, id, pid, ".old.tmp");
+    ngx_wafcert_state_delete(dir, name);
 
-    free(path);
+    (void) ngx_close_file(dir);
 }
 
 
 /* of a process, so that what it leaves when it is killed can be removed */
 
 static void
-ngx_wafcert_state_temporary(ngx_wafcert_state_t *state, u_char *path,
-    const u_char *id, ngx_pid_t pid, const char *kind)
+ngx_wafcert_state_temporary(u_char *name, const u_char *id, ngx_pid_t pid,
+    const char *kind)
 {
     char  suffix[NGX_INT64_LEN + sizeof("..old.tmp")];
 
     (void) ngx_sprintf((u_char *) suffix, ".%P%s%Z", pid, kind);
-    (void) ngx_wafcert_state_path(state, path, id, suffix);
+    (void) ngx_wafcert_state_name(name, id, suffix);
 }

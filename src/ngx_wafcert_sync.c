@@ -7,8 +7,19 @@
 #include "ngx_wafcert_sync.h"
 #include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_load.h"
+#include <sys/file.h>
 
 
+static ngx_uint_t ngx_wafcert_sync_same_path(ngx_wafcert_state_t *one,
+    ngx_wafcert_state_t *two);
+static ngx_int_t ngx_wafcert_sync_keep(ngx_wafcert_store_t *store,
+    ngx_wafcert_state_t *state, ngx_uid_t user, ngx_log_t *log);
+static ngx_int_t ngx_wafcert_sync_join(ngx_wafcert_store_t *store,
+    ngx_wafcert_state_t *state, ngx_log_t *log);
+static ngx_int_t ngx_wafcert_sync_probe(ngx_wafcert_store_t *store,
+    ngx_uint_t known, ngx_log_t *log);
+static void ngx_wafcert_sync_unblock(sigset_t *saved);
+static void ngx_wafcert_sync_pass(ngx_wafcert_store_t *store, ngx_log_t *log);
 static void ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n);
 static void ngx_wafcert_sync_all(ngx_wafcert_loader_t *l);
 static void ngx_wafcert_sync_seen(ngx_wafcert_store_t *store, uint64_t seen);
@@ -20,85 +31,199 @@ static ngx_int_t ngx_wafcert_sync_dump_all(ngx_wafcert_loader_t *l,
     ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l,
     ngx_wafcert_write_t *w, ngx_wafcert_entry_t *entry, ngx_pool_t *pool);
-static void ngx_wafcert_sync_undump(ngx_wafcert_loader_t *l);
 
 
 ngx_int_t
 ngx_wafcert_sync_open(ngx_wafcert_store_t *store, ngx_log_t *log)
 {
-    ngx_core_conf_t       *ccf;
-    ngx_wafcert_sh_t      *sh;
-    ngx_wafcert_state_t   *state;
-    ngx_wafcert_loader_t   l;
+    ngx_uid_t             user;
+    ngx_core_conf_t      *ccf;
+    ngx_wafcert_state_t  *state, *old;
 
-    if (store->dir.len == 0 || ngx_test_config) {
+    if (store->dir.len == 0) {
         return NGX_OK;
     }
 
-    sh = store->sh;
-    state = sh->state;
+    ccf = (ngx_core_conf_t *) ngx_get_conf(store->cycle->conf_ctx,
+                                           ngx_core_module);
+    user = geteuid() ? geteuid() : ccf->user;
 
-    if (state && state->len == store->dir.len
-        && ngx_memcmp(state->path, store->dir.data, state->len) == 0)
-    {
-        if (!wafcert_seal_same_key(state->seal, store->seal)) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "zone \"%V\" has another seal key: stop nginx, "
-                          "seal its directory again with tools/rekey, and "
-                          "start nginx", &store->shm_zone->shm.name);
-            return NGX_ERROR;
-        }
-
-        state->refs++;
-
-    } else {
-        ccf = (ngx_core_conf_t *) ngx_get_conf(store->cycle->conf_ctx,
-                                               ngx_core_module);
-
-        state = ngx_wafcert_state_open(&store->dir, store->seal, ccf->user,
-                                       log);
-        if (state == NULL) {
-            return NGX_ERROR;
-        }
-
-        store->seal = NULL;
+    if (ngx_test_config) {
+        return ngx_wafcert_state_test(&store->dir, store->seal, user, log);
     }
 
+    state = ngx_wafcert_state_open(&store->dir, user, log);
+    if (state == NULL) {
+        return NGX_ERROR;
+    }
+
+    old = store->sh->state;
+
+    if (old && ngx_wafcert_state_same(old, state)
+        && ngx_wafcert_sync_same_path(old, state))
+    {
+        ngx_wafcert_state_release(state);
+        return ngx_wafcert_sync_keep(store, old, user, log);
+    }
+
+    return ngx_wafcert_sync_join(store, state, log);
+}
+
+
+static ngx_uint_t
+ngx_wafcert_sync_same_path(ngx_wafcert_state_t *one, ngx_wafcert_state_t *two)
+{
+    return one->len == two->len
+           && ngx_memcmp(one->path, two->path, one->len) == 0;
+}
+
+
+static ngx_int_t
+ngx_wafcert_sync_keep(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
+    ngx_uid_t user, ngx_log_t *log)
+{
+    if (!wafcert_seal_same_key(state->seal, store->seal)) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "zone \"%V\" has another seal key: stop nginx, seal its "
+                      "directory again with tools/rekey, and start nginx",
+                      &store->shm_zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    state->refs++;
+    state->user = user;
     store->state = state;
 
-    /* of two sets of certificates, neither can take the other's place */
+    return ngx_wafcert_state_make(state, state->seal, log);
+}
 
-    if (sh->instance == state->instance
-        || sh->ids.root == &sh->ids_sentinel)
+
+/*
+ * A directory of another zone, or under another path, is shared with that for
+ * as long as old workers use it.  Of two sets of certificates, neither can take
+ * the other's place: only what is the zone's own may be in there already, if it
+ * has got another path, or has been copied to where it was.
+ */
+
+static ngx_int_t
+ngx_wafcert_sync_join(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
+    ngx_log_t *log)
+{
+    ngx_uint_t            known;
+    ngx_wafcert_state_t  *old;
+    ngx_wafcert_store_t  *other;
+
+    other = ngx_wafcert_zone_of_state(store->cycle, state);
+
+    if (other) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "state directory \"%V\" is zone \"%V\"'s already",
+                      &store->dir, &other->shm_zone->shm.name);
+        ngx_wafcert_state_release(state);
+        return NGX_ERROR;
+    }
+
+    other = ngx_wafcert_zone_of_state(store->cycle->old_cycle, state);
+
+    if (ngx_wafcert_state_join(state, other ? other->state : NULL, store->seal,
+                               log)
+        != NGX_OK)
     {
+        ngx_wafcert_state_release(state);
+        return NGX_ERROR;
+    }
+
+    store->seal = NULL;
+    store->state = state;
+
+    if (store->sh->ids.root == &store->sh->ids_sentinel) {
         return NGX_OK;
     }
+
+    old = store->sh->state;
+    known = old && (ngx_wafcert_state_same(old, state)
+                    || ngx_wafcert_sync_same_path(old, state));
+
+    switch (ngx_wafcert_sync_probe(store, known, log)) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_DECLINED:
+        break;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    if (other && other->state != old) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "zone \"%V\" has certificates, and so has its new state "
+                      "directory \"%V\", which was zone \"%V\"'s: it must be "
+                      "empty, or nginx be restarted",
+                      &store->shm_zone->shm.name, &store->dir,
+                      &other->shm_zone->shm.name);
+
+    } else {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "zone \"%V\" has certificates, and so has its new state "
+                      "directory \"%V\": it must be empty, or nginx be "
+                      "restarted", &store->shm_zone->shm.name, &store->dir);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* NGX_DECLINED: there are records that the zone has not */
+
+static ngx_int_t
+ngx_wafcert_sync_probe(ngx_wafcert_store_t *store, ngx_uint_t known,
+    ngx_log_t *log)
+{
+    sigset_t              saved;
+    ngx_uint_t            strange;
+    ngx_wafcert_loader_t  l;
 
     if (ngx_wafcert_loader_init(&l, store, log) != NGX_OK) {
         return NGX_ERROR;
     }
 
     l.probe = 1;
+    l.known = known;
+
+    ngx_wafcert_sync_unblock(&saved);
     ngx_wafcert_load_all(&l);
+    (void) sigprocmask(SIG_SETMASK, &saved, NULL);
+
+    strange = l.strange;
     ngx_wafcert_loader_free(&l);
 
-    if (l.loaded) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "zone \"%V\" has certificates, and so has its new state "
-                      "directory \"%V\": it must be empty, or nginx be "
-                      "restarted", &store->shm_zone->shm.name, &store->dir);
-        return NGX_ERROR;
-    }
+    return strange ? NGX_DECLINED : NGX_OK;
+}
 
-    return NGX_OK;
+
+/*
+ * A worker that dies with the zone's lock is unlocked by the master's handler
+ * of SIGCHLD, which is blocked during a reload.
+ */
+
+static void
+ngx_wafcert_sync_unblock(sigset_t *saved)
+{
+    sigset_t  set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    (void) sigprocmask(SIG_UNBLOCK, &set, saved);
 }
 
 
 void
 ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
 {
-    sigset_t               set, saved;
-    uint64_t               instance, generation;
+    sigset_t               saved;
+    uint64_t               instance;
     ngx_msec_t             start;
     ngx_wafcert_sh_t      *sh;
     ngx_wafcert_state_t   *state;
@@ -108,7 +233,15 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
     state = store->state;
     instance = ngx_wafcert_state_instance(state);
 
-    if (sh->instance == instance || ngx_test_config) {
+    if (ngx_test_config) {
+        return;
+    }
+
+    if (state) {
+        ngx_wafcert_sync_pass(store, log);
+    }
+
+    if (sh->instance == instance) {
         return;
     }
 
@@ -118,14 +251,7 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
         return;
     }
 
-    /*
-     * A worker that dies with the lock is unlocked by the master's handler of
-     * SIGCHLD, which is blocked during a reload.
-     */
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    (void) sigprocmask(SIG_UNBLOCK, &set, &saved);
+    ngx_wafcert_sync_unblock(&saved);
 
     /* from here on, old workers change nothing any more */
 
@@ -140,14 +266,12 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
 
     } else if (ngx_wafcert_loader_init(&l, store, log) == NGX_OK) {
 
-        generation = state->changes->generation;
-
         ngx_time_update();
         start = ngx_current_msec;
 
         ngx_wafcert_load_all(&l);
         ngx_wafcert_load_sort(&l);
-        ngx_wafcert_sync_seen(store, generation);
+        ngx_wafcert_sync_seen(store, state->since);
 
         /* a change whose process was killed may be renamed and not synced */
 
@@ -169,6 +293,36 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
     }
 
     (void) sigprocmask(SIG_SETMASK, &saved, NULL);
+}
+
+
+/*
+ * As nginx does with its sockets.  Without memory for that, a binary upgrade
+ * is refused.
+ */
+
+static void
+ngx_wafcert_sync_pass(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    u_char           *p;
+    ngx_str_t        *variable;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(store->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    p = ngx_pnalloc(store->cycle->pool,
+                    NGX_WAFCERT_VARIABLE_LEN + NGX_INT64_LEN + sizeof("="));
+    variable = ngx_array_push(&ccf->env);
+
+    if (p == NULL || variable == NULL) {
+        return;
+    }
+
+    variable->data = p;
+    variable->len = ngx_wafcert_state_variable(store->state, p) - p - 1;
+
+    (void) ngx_sprintf(p + variable->len, "=%d%Z", store->state->memory);
 }
 
 
@@ -206,7 +360,7 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
 
     /* nothing changes while the other's changes are read */
 
-    fd = ngx_wafcert_state_lock(state, &err);
+    fd = ngx_wafcert_state_lock(state, LOCK_SH, &err);
     if (fd == NGX_INVALID_FILE) {
         return;
     }
@@ -326,7 +480,6 @@ ngx_wafcert_sync_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
 static ngx_uint_t
 ngx_wafcert_sync_made(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
 {
-    u_char            *path;
     size_t             size;
     ngx_fd_t           fd;
     ngx_int_t          rc;
@@ -340,16 +493,10 @@ ngx_wafcert_sync_made(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
     size = 0;
     ngx_str_null(&text);
 
-    path = malloc(store->state->len + NGX_WAFCERT_PATH_ADD);
-    if (path == NULL) {
-        return 0;
-    }
+    fd = ngx_wafcert_state_lock(store->state, LOCK_SH, &err);
 
-    fd = ngx_wafcert_state_lock(store->state, &err);
-
-    (void) ngx_wafcert_state_path(store->state, path, dead->id, ".json");
-
-    rc = ngx_wafcert_state_read(path, &text, &size, &verdict);
+    rc = ngx_wafcert_state_read(store->state, dead->id, &text, &size,
+                                &verdict);
 
     if (dead->op == NGX_WAFCERT_DELETE) {
         made = (rc == NGX_DECLINED);
@@ -373,7 +520,6 @@ ngx_wafcert_sync_made(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
     }
 
     free(text.data);
-    free(path);
 
     return made;
 }
@@ -403,15 +549,11 @@ ngx_wafcert_sync_dump(ngx_wafcert_store_t *store, ngx_log_t *log)
     if (rc == NGX_OK) {
         rc = ngx_wafcert_sync_dump_all(&l, &w);
 
-        if (rc != NGX_OK) {
-            ngx_wafcert_sync_undump(&l);
-        }
-
         ngx_wafcert_loader_free(&l);
     }
 
     if (rc == NGX_OK) {
-        ngx_wafcert_sync_seen(store, store->state->changes->generation);
+        ngx_wafcert_sync_seen(store, store->state->since);
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "zone \"%V\": wrote %ui certificates to \"%V\"",
@@ -449,11 +591,11 @@ ngx_wafcert_sync_dump_all(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w)
 
         ngx_destroy_pool(pool);
 
-        if (rc != NGX_OK) {
-            return rc;
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
         }
 
-        l->loaded++;
+        l->loaded += (rc == NGX_OK);
     }
 
     if (ngx_wafcert_state_sync_all(l->state) != NGX_OK) {
@@ -479,7 +621,7 @@ ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w,
                                &copy);
 
     if (rc == NGX_DECLINED) {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     leaf = &copy.facts.chain[0];
@@ -508,18 +650,4 @@ ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w,
     }
 
     return ngx_wafcert_state_dump(w);
-}
-
-
-static void
-ngx_wafcert_sync_undump(ngx_wafcert_loader_t *l)
-{
-    ngx_wafcert_entry_t  entry;
-
-    ngx_memzero(entry.id, NGX_WAFCERT_ID_LEN);
-
-    while (ngx_wafcert_store_entry(l->store, &entry, 1) == NGX_OK) {
-        (void) ngx_wafcert_state_path(l->state, l->path, entry.id, ".json");
-        (void) ngx_delete_file(l->path);
-    }
 }

@@ -180,6 +180,36 @@ ngx_wafcert_zone_of_dir(ngx_cycle_t *cycle, ngx_str_t *dir)
 }
 
 
+ngx_wafcert_store_t *
+ngx_wafcert_zone_of_state(ngx_cycle_t *cycle,
+    const ngx_wafcert_state_t *state)
+{
+    ngx_uint_t            i;
+    ngx_shm_zone_t       *zones;
+    ngx_list_part_t      *part;
+    ngx_wafcert_store_t  *store;
+
+    for (part = &cycle->shared_memory.part; part; part = part->next) {
+        zones = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (zones[i].init != ngx_wafcert_zone_init) {
+                continue;
+            }
+
+            store = zones[i].data;
+
+            if (store->state && ngx_wafcert_state_same(store->state, state)) {
+                return store;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_wafcert_zone_cleanup(void *data)
 {

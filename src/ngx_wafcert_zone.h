@@ -140,6 +140,10 @@ struct ngx_wafcert_store_s {
 /* Makes an empty zone in a pool that is new. */
 ngx_int_t ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store);
 
+/* The one in a configuration that has this directory open, or NULL. */
+ngx_wafcert_store_t *ngx_wafcert_zone_of_state(ngx_cycle_t *cycle,
+    const ngx_wafcert_state_t *state);
+
 /* Readers and writers take the same mutex; writers leave their mark. */
 void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_lock_write(ngx_wafcert_store_t *store);

@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "wafcert_seal.h"
@@ -122,6 +123,17 @@ ngx_uint_t
 wafcert_seal_same_key(const wafcert_seal_t *one, const wafcert_seal_t *two)
 {
     return CRYPTO_memcmp(one->key, two->key, WAFCERT_SEAL_KEY_LEN) == 0;
+}
+
+
+ngx_int_t
+wafcert_seal_check(const wafcert_seal_t *seal, u_char *check)
+{
+    static const u_char  text[] = "wafcert seal key";
+
+    return HMAC(EVP_sha256(), seal->key, WAFCERT_SEAL_KEY_LEN, text,
+                sizeof(text) - 1, check, NULL)
+           ? NGX_OK : NGX_ERROR;
 }
 
 

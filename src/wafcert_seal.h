@@ -18,7 +18,8 @@
  * and tag.  2^32 records may be sealed under one key (section 8.3 there).
  */
 
-#define WAFCERT_SEAL_KEY_LEN  32
+#define WAFCERT_SEAL_KEY_LEN    32
+#define WAFCERT_SEAL_CHECK_LEN  32
 
 
 typedef struct wafcert_seal_s  wafcert_seal_t;
@@ -39,6 +40,12 @@ void wafcert_seal_free(wafcert_seal_t *seal);
 
 ngx_uint_t wafcert_seal_same_key(const wafcert_seal_t *one,
     const wafcert_seal_t *two);
+
+/*
+ * WAFCERT_SEAL_CHECK_LEN bytes that tell keys apart, and nothing of the key.
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_seal_check(const wafcert_seal_t *seal, u_char *check);
 
 /* What "len" bytes take when they are sealed. */
 size_t wafcert_sealed_len(size_t len);

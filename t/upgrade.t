@@ -112,6 +112,11 @@ like($server->news, $server->loaded(scalar @expected),
 has_all('started');
 serves_all('started');
 
+# root has unpacked it, and the workers have to write there
+is($server->request(POST => '', upload('new'))->verdict, 200,
+   'a new one is taken');
+$server->request(DELETE => '/' . { $server->stored }->{new});
+
 ok($server->reload, 'a reload');
 has_all('reloaded');
 

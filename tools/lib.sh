@@ -111,6 +111,7 @@ example() {
     sed -e "s|127\.0\.0\.1:8080|127.0.0.1:$3|" \
         -e "s|/var/log/nginx/|logs/|" \
         -e "s|/var/lib/wafcert|state|" \
+        -e "/^user /d" \
         -e "s|^events|$user\npid logs/nginx.pid;\n\n&|" \
         -e "s|^http {|&\n\
     client_body_temp_path temp/1;\n    proxy_temp_path temp/2;\n\

@@ -173,12 +173,18 @@ rekey_key(const char *name)
 static int
 rekey_open(const char *state)
 {
-    int  fd;
+    int          fd;
+    struct stat  st;
 
     fd = open(state, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
-    if (fd == -1) {
+    if (fd == -1 || fstat(fd, &st) == -1) {
         err(REKEY_FAILED, "%s", state);
+    }
+
+    if (st.st_mode & (S_IWGRP|S_IWOTH)) {
+        errx(REKEY_FAILED, "%s: others than its owner can write it, see "
+             "chmod go-w", state);
     }
 
     if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
@@ -505,7 +511,7 @@ rekey_fill(int fd, rekey_record_t *record, const u_char *text, size_t len)
     ssize_t  n;
 
     if (fchown(fd, record->st.st_uid, record->st.st_gid) == -1
-        || fchmod(fd, record->st.st_mode & 07777) == -1)
+        || fchmod(fd, record->st.st_mode & 0777) == -1)
     {
         return NGX_ERROR;
     }

@@ -11,10 +11,12 @@
  *
  *     fsync      of a file            fsyncdir   of a directory
  *     rename                          unlink
+ *     mkdir
  *
  * has three words: "<what to do> <times> <part of the path>".  What to do is
  * "hold", until the file is gone, and with "hold:<error>" to fail then, or
- * "sleep:<milliseconds>", or the number of an error.  "times" is how often, 0:
+ * "sleep:<milliseconds>", or the number of an error, or, for mkdir,
+ * "link:<target>": somebody was quick, and a link is in its place.  "times" is how often, 0:
  * always.  Each call that this happens to adds a line, the path, to
  * "<call>.log".
  */
@@ -87,7 +89,7 @@ static int
 fails(const char *call, const char *path)
 {
     int    n;
-    char   what[32], part[256];
+    char   what[256], part[256];
     long   times;
     FILE  *f;
 
@@ -97,7 +99,7 @@ fails(const char *call, const char *path)
         return 0;
     }
 
-    n = fscanf(f, "%31s %ld %255s", what, &times, part);
+    n = fscanf(f, "%255s %ld %255s", what, &times, part);
     fclose(f);
 
     if (n != 3 || strstr(path, part) == NULL
@@ -122,6 +124,10 @@ fails(const char *call, const char *path)
         errno = what[4] ? atoi(what + 5) : 0;
 
         return errno ? -1 : 0;
+    }
+
+    if (strncmp(what, "link:", 5) == 0) {
+        return symlink(what + 5, path) == 0 ? 1 : -1;
     }
 
     if (strncmp(what, "sleep:", 6) == 0) {
@@ -235,4 +241,19 @@ int
 unlinkat(int at, const char *name, int flags)
 {
     return fails_at("unlink", at, name) ? -1 : NEXT(unlinkat)(at, name, flags);
+}
+
+
+int
+mkdirat(int at, const char *name, mode_t mode)
+{
+    int  rc;
+
+    rc = fails_at("mkdir", at, name);
+
+    if (rc) {
+        return rc == 1 ? 0 : -1;
+    }
+
+    return NEXT(mkdirat)(at, name, mode);
 }

@@ -1,0 +1,340 @@
+#!/usr/bin/perl
+
+# Whose the state directory is.  What another user owns is given to the workers'
+# when nginx starts; and root, who does that in a directory which the workers'
+# user can write, touches nothing else of what that user puts there.
+
+use strict;
+use warnings;
+
+use File::Copy ();
+use File::Find ();
+use File::Path ();
+use POSIX ();
+use Test::More;
+
+use lib 't/lib';
+use Wafcert::Disk;
+use Wafcert::Server;
+
+my ($worker, $other) = map { scalar getpwnam $_ } qw(nobody daemon);
+my $disk = Wafcert::Disk->new;
+my $server = Wafcert::Server->new(
+    size => '1m', state => 'state', workers => 1, start => 0, $disk->env,
+    server => 'wafcert_return_key always;'
+);
+my $prefix = $server->{prefix};
+my $dir = "$prefix/state";
+
+plan skip_all => 'root alone can give files away' if $> != 0;
+plan skip_all => 'only root can get at this directory'
+    if !Wafcert::Server::reachable($prefix);
+
+$server->configure(main => 'user nobody '
+                           . getgrgid((getpwnam 'nobody')[3]) . ';');
+$server->start;
+my @ids = map { $_->json->{id} } $server->create(6, 'n', 'ec');
+my $shown = $server->snapshot;
+$server->stop;
+
+
+# The users that own something there, but for names that are like a pattern.
+sub owners {
+    my ($but) = @_;
+
+    my %owner;
+
+    File::Find::find({ no_chdir => 1, wanted => sub {
+        $owner{(lstat)[4]} = 1 unless $but && /$but/;
+    } }, $dir);
+
+    return join ' ', sort keys %owner;
+}
+
+sub chowned {
+    my ($user) = @_;
+
+    system('chown', '-hR', $user, $dir) == 0 or die "chown failed\n";
+}
+
+sub restored {
+    File::Path::remove_tree($dir);
+    system('cp', '-a', "$prefix/backup", $dir) == 0 or die "cp failed\n";
+    chowned($worker);
+}
+
+sub changes_all {
+    my ($what) = @_;
+
+    is(join(' ', map { $server->request(PUT => "/$_", '{"name": "x"}')->verdict,
+                       $server->request(PUT => "/$_", '{"name": "y"}')->verdict,
+                       $server->request(DELETE => "/$_")->verdict } @ids),
+       join(' ', (200) x (3 * @ids)), "$what: all can be changed");
+    is(owners(), $worker, 'and all is the workers\'');
+    $server->stop;
+}
+
+system('cp', '-a', $dir, "$prefix/backup");
+
+
+# Another user's: one whom another "user" directive named, and root, by whom it
+# was restored.
+
+for my $was ($other, 0) {
+    restored();
+    chowned($was);
+
+    my ($taken, $words) = $server->test;
+    ok($taken, "user $was\'s: nginx -t takes it");
+    like($words, qr/\[warn\].*"\Q$dir\E".*\b$worker\b/, 'with a warning');
+    is(owners(), $was, 'and changes nothing');
+
+    $server->news;
+    $server->start;
+    like($server->news, qr/\[warn\].*"\Q$dir\E".*\b$worker\b/,
+         'a start tells it');
+    $server->shows($shown, 'and shows all');
+    changes_all("user $was\'s");
+}
+
+# a part of it, by a reload
+restored();
+$server->start;
+$server->news;
+chown 0, 0, $server->record($ids[0]), $dir, glob "$dir/*";
+ok($server->reload, 'a reload does it, too');
+$server->settle;
+like($server->news, qr/\[warn\].*"\Q$dir\E"/, 'and tells it');
+changes_all('reloaded');
+
+# nothing to do, nothing to tell
+restored();
+my (undef, $silent) = $server->test;
+unlike($silent, qr/\[warn\]/, 'what is right is not told');
+
+
+# Where it is not allowed.
+
+sub as_worker {
+    my ($what, $words) = @_;
+
+    my $pid = fork // die "fork: $!\n";
+
+    if ($pid == 0) {
+        $) = "$worker $worker";
+        POSIX::setgid($worker);
+        POSIX::setuid($worker);
+        open STDOUT, '>', "$prefix/logs/as_worker";
+        open STDERR, '>&', \*STDOUT;
+        { exec $server->command, '-t'; }
+        POSIX::_exit(127);
+    }
+
+    waitpid $pid, 0;
+    my $text = Wafcert::Fixtures::read_file("$prefix/logs/as_worker");
+
+    isnt($?, 0, "$what: refused") or diag($text);
+    like($text, $words, 'in words, with the command');
+}
+
+system('chown', '-R', $worker, "$prefix/$_") for qw(logs temp seal.key);
+my $chown = qr/chown -hR $worker "\Q$dir\E"/;
+
+chown 0, 0, $server->record($ids[0]);
+as_worker('not root, a file of another user',
+          qr/\[emerg\].*"\Q${\$server->record($ids[0])}\E".*$chown/);
+restored();
+chown 0, 0, "$dir/ab";
+as_worker('not root, a directory of another user',
+          qr/\[emerg\].*"\Q$dir\E\/ab".*$chown/);
+
+
+# Others that can write.
+
+for my $case ([ '', 0777 ], [ '', 0770 ], [ '', 0702 ], [ '/ab', 0770 ]) {
+    my ($path, $mode) = @$case;
+    my $what = sprintf 'mode %04o of the directory%s', $mode, $path;
+    my $words = qr/\[emerg\].*"\Q$dir$path\E".*chmod go-w "\Q$dir$path\E"/;
+
+    restored();
+    chmod $mode, "$dir$path";
+
+    my ($taken, $told) = $server->test;
+    ok(!$taken, "$what: nginx -t refuses it");
+    like($told, $words, 'in words, with the command');
+    like($server->refuses_to_start // '', $words, 'and so does a start');
+}
+
+
+# What the workers' user may put there.
+
+my $secret = "$prefix/secret";
+
+sub secret {
+    my ($file) = @_;
+
+    $server->write_file(substr($file, length "$prefix/"), 'secret');
+    chmod 0600, $file;
+}
+
+# Whether root's file is as it was.
+sub is_kept {
+    my ($what, $file) = @_;
+
+    $file //= $secret;
+    is(join(' ', (stat $file)[4], Wafcert::Fixtures::read_file($file)),
+       '0 secret', "$what: root's file is as it was");
+}
+
+secret($secret);
+
+# a link, the moment a directory was made
+restored();
+rmdir "$dir/ab";
+$disk->set(mkdir => "link:$secret", 1, '/state/ab');
+like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$dir\E\/ab" failed/,
+     'a link that comes in between is refused');
+is($disk->calls('mkdir'), 1, 'which was there');
+$disk->mend('mkdir');
+is_kept('a link that comes in between');
+
+# a link to a directory, with what nginx would remove, or write there
+mkdir "$prefix/target";
+secret("$prefix/target/$_") for 'one.tmp', "$ids[0].1.tmp";
+restored();
+rmdir "$dir/ab";
+symlink "$prefix/target", "$dir/ab";
+$server->refuses_to_start;
+is_kept('a link to a directory', "$prefix/target/$_")
+    for 'one.tmp', "$ids[0].1.tmp";
+
+# and while it runs
+restored();
+$server->start;
+File::Path::remove_tree("$dir/ab");
+symlink "$prefix/target", "$dir/ab";
+ok(!$server->reload, 'a reload refuses it, too');
+is_kept('a link to a directory', "$prefix/target/$_")
+    for 'one.tmp', "$ids[0].1.tmp";
+is($server->request(GET => '')->json->{total}, scalar(@ids),
+   'and nginx goes on');
+$server->stop;
+
+# other names of root's file
+for my $name ('changes', 'ab/' . 'ab' x 16 . '.json') {
+    for my $how (qw(link symlink)) {
+        restored();
+        unlink "$dir/$name";
+        $how eq 'link' ? link $secret, "$dir/$name"
+                       : symlink $secret, "$dir/$name";
+        $server->start;
+        is($server->request(PUT => "/$ids[0]", '{"name": "z"}')->verdict, 200,
+           "a $how as $name does no harm");
+        is_kept("a $how as $name");
+        $server->stop;
+    }
+}
+
+# what waits for ever
+restored();
+unlink "$dir/changes";
+POSIX::mkfifo("$dir/changes", 0600);
+$server->start;
+is($server->request(DELETE => "/$ids[0]")->verdict, 200,
+   'a FIFO as changes does no harm');
+$server->stop;
+
+# what root had there, under a name of nginx's
+restored();
+rmdir "$dir/ab";
+mkdir "$dir/ab", 0700;
+secret("$dir/ab/key");
+chmod 0644, "$dir/ab/key";
+like($server->refuses_to_start // '',
+     qr/\[emerg\].*"\Q$dir\E\/ab\/key".*$chown/,
+     'a directory of root\'s with other files is refused');
+is((stat "$dir/ab")[4], 0, 'and not given away');
+
+restored();
+secret("$dir/ab/" . 'ab' x 16 . '.json');
+$server->start;
+is_kept('a file with the name of a record',
+        "$dir/ab/" . 'ab' x 16 . '.json');
+$server->stop;
+
+# a record that has another name
+restored();
+my $record = $server->record($ids[1]);
+chown 0, 0, $record;
+link $record, "$prefix/backup.json";
+like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$record\E".*$chown/,
+     'a record of root\'s with another name is refused');
+is((stat $record)[4], 0, 'and not given away');
+unlink "$prefix/backup.json";
+
+
+# A directory that is none of nginx's is not given away either; and a link to
+# one is followed where nobody else could have made it.
+
+restored();
+chown 0, 0, $dir;
+$server->write_file('state/passwd', '');
+like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$dir\E\/passwd".*$chown/,
+     'one with other files is refused');
+is((stat $dir)[4], 0, 'and not given away');
+unlink "$dir/passwd";
+
+restored();
+rename $dir, "$prefix/elsewhere";
+symlink 'elsewhere', $dir;
+$server->start;
+$server->shows($shown, 'a link of root\'s is followed');
+$server->stop;
+
+chmod 0777, $prefix;
+like($server->refuses_to_start // '', qr/\[emerg\].*open\(\) "\Q$dir\E" failed/,
+     'one that somebody else may have made is not');
+chmod 0755, $prefix;
+unlink $dir;
+
+
+# The tools.
+
+rename "$prefix/elsewhere", $dir;
+$server->seal_key('new.key');
+
+sub tool {
+    my (@command) = @_;
+
+    my $text = `@command 2>&1`;
+    return ($? >> 8, $text);
+}
+
+chmod 0777, $dir;
+my ($status, $text) = tool('tools/rekey', $dir, "$prefix/seal.key",
+                           "$prefix/new.key");
+is($status, 2, 'tools/rekey refuses what others can write');
+like($text, qr/chmod go-w/, 'in words, with the command');
+chmod 0700, $dir;
+
+chown 0, 0, "$prefix/seal.key";
+unlink map { "$dir/ab/$_" } map { s{.*/}{}r } glob "$dir/ab/*";
+rmdir "$dir/ab";
+symlink "$prefix/target", "$dir/ab";
+($status) = tool('tools/rekey', $dir, "$prefix/seal.key", "$prefix/new.key");
+is($status, 1, 'and tells of a link');
+is_kept('and leaves what it leads to', "$prefix/target/$_")
+    for 'one.tmp', "$ids[0].1.tmp";
+is((stat $server->record($ids[1]))[4], $worker,
+   'records are the workers\' user\'s as before');
+
+mkdir "$prefix/theirs";
+chown $worker, -1, "$prefix/theirs";
+($status, $text) = tool('tools/seal-key', "$prefix/theirs/key");
+isnt($status, 0, 'tools/seal-key refuses a directory of another user');
+like($text, qr/theirs/, 'in words');
+is(join(' ', glob "$prefix/theirs/*"), '', 'and writes nothing there');
+
+$server->ends_well(qr/\[emerg\]/) if $server->{master};
+unlike($server->log, qr/exited on signal/, 'no worker died');
+done_testing;
