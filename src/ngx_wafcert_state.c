@@ -28,7 +28,8 @@ static ngx_int_t ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state,
     ngx_log_t *log);
-static ngx_int_t ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state);
+static ngx_int_t ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state,
+    ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
     ngx_wafcert_state_t *other, wafcert_seal_t *seal, ngx_log_t *log);
 static ngx_fd_t ngx_wafcert_state_memory(void);
@@ -187,9 +188,12 @@ ngx_wafcert_state_open_at(ngx_wafcert_state_t *state, const char *parent,
 
     if (ngx_fd_info(at, &fi) != NGX_FILE_ERROR) {
 
-        if ((fi.st_uid && fi.st_uid != geteuid())
-            || (fi.st_mode & (S_IWGRP|S_IWOTH)))
+        if ((fi.st_uid == 0 || fi.st_uid == geteuid())
+            && !(fi.st_mode & (S_IWGRP|S_IWOTH)))
         {
+            state->chosen = 1;
+
+        } else {
             flags |= O_NOFOLLOW;
         }
 
@@ -331,49 +335,50 @@ ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state, ngx_log_t *log)
         (void) ngx_close_file(fd);
     }
 
-    if (!ours && ngx_wafcert_state_lock_file_new(state) != NGX_OK) {
-        return ngx_wafcert_state_failed("open()", state, "/changes", log);
-    }
-
-    return NGX_OK;
+    return ours ? NGX_OK : ngx_wafcert_state_lock_file_new(state, log);
 }
 
 
 static ngx_int_t
-ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state)
+ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_log_t *log)
 {
-    ngx_fd_t   fd;
-    ngx_err_t  err;
-    ngx_int_t  rc;
+    size_t       len;
+    ngx_fd_t     fd;
+    const char  *call;
 
     if (unlinkat(state->fd, "changes", 0) == -1 && ngx_errno != ENOENT) {
-        return NGX_ERROR;
+        return ngx_wafcert_state_failed("unlink()", state, "/changes", log);
     }
 
     fd = openat(state->fd, "changes",
                 O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
 
     if (fd == NGX_INVALID_FILE) {
-        return NGX_ERROR;
+        return ngx_wafcert_state_failed("open()", state, "/changes", log);
     }
 
-    rc = NGX_OK;
+    call = NULL;
+    len = sizeof(NGX_WAFCERT_CHANGES_LINE) - 1;
 
-    if (write(fd, NGX_WAFCERT_CHANGES_LINE,
-              sizeof(NGX_WAFCERT_CHANGES_LINE) - 1)
-        == -1
-        || fsync(fd) == -1
-        || (geteuid() == 0 && fchown(fd, state->user, (gid_t) -1) == -1))
+    if (write(fd, NGX_WAFCERT_CHANGES_LINE, len) != (ssize_t) len
+        || fsync(fd) == -1)
     {
-        err = ngx_errno;
+        call = "write()";
+
+    } else if (geteuid() == 0
+               && fchown(fd, state->user, (gid_t) -1) == -1)
+    {
+        call = "fchown()";
+    }
+
+    if (call) {
+        (void) ngx_wafcert_state_failed(call, state, "/changes", log);
         (void) unlinkat(state->fd, "changes", 0);
-        ngx_set_errno(err);
-        rc = NGX_ERROR;
     }
 
     (void) ngx_close_file(fd);
 
-    return rc;
+    return call ? NGX_ERROR : NGX_OK;
 }
 
 

@@ -75,6 +75,7 @@ struct ngx_wafcert_state_s {
     ngx_uid_t                 user;       /* the workers' */
     unsigned                  alone:1;    /* no other nginx when it started */
     unsigned                  made:1;     /* there was no directory */
+    unsigned                  chosen:1;   /* none but root, or we, named it */
     size_t                    len;
     u_char                    path[1];    /* with a NUL byte */
 };

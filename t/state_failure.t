@@ -136,6 +136,48 @@ sub is_there_after_restart {
 }
 
 
+# A disk that is full when nginx comes to it, and during a binary upgrade.
+sub a_full_disk_kills_nobody {
+    $server->configure(state => '', daemon => !under_valgrind());
+    $server->start;
+    $server->create(3, 'n', 'rsa');
+    my $shown = $server->snapshot;
+
+    command('umount', $dir);
+    command('mount', '-t', 'tmpfs', '-o', 'size=512k,mode=700', 'tmpfs', $dir);
+    fill(0);
+    $server->configure(state => 'state');
+    ok(($server->test)[0], 'nginx -t says nothing of a full disk');
+    $server->news;
+    ok(!$server->reload, 'but a reload refuses a directory on it');
+    like($server->news, qr/\[emerg\] .*"\Q$dir\E.*\(28: No space left/, 'in words');
+    $server->shows($shown, 'and all goes on');
+
+    unlink "$dir/filler";
+    ok($server->reload, 'and takes it when there is room');
+    $server->settle;
+    $server->shows($shown, 'with all that was there');
+
+    SKIP: {
+        skip 'valgrind is not what would be started', 1 if under_valgrind();
+
+        my @ids = map { $_->json->{id} } $server->create(20, 'more-', 'ec');
+        fill(0);
+        my $old = $server->upgrade;
+        is(join(' ', map { $server->request(DELETE => "/$_")->verdict } @ids),
+           join(' ', (200) x 20),
+           'what makes room on a full disk is done during a binary upgrade');
+        $server->shows($shown, 'and seen by both');
+        kill QUIT => $old;
+        $server->wait_for('the old master ends',
+                          sub { Wafcert::Server::gone($old) });
+    }
+
+    $server->ends_well(qr/\[crit\] .*zone "certs"/, qr/signal 9/,
+                       qr/\[emerg\] .*\(28: No space left/);
+}
+
+
 # Calls that fail, each for each kind of change.
 
 begin();
@@ -351,6 +393,8 @@ SKIP: {
     is_there_after_restart('writable');
 
     $server->ends_well(qr/\[crit\] .*zone "certs"/, qr/signal 9/);
+
+    a_full_disk_kills_nobody();
 }
 
 $server->ends_well(qr/\[crit\] .*zone "certs"/, qr/signal 9/)

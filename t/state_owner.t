@@ -151,7 +151,7 @@ as_worker('not root, a directory of another user',
 
 # Others that can write.
 
-for my $case ([ '', 0777 ], [ '', 0770 ], [ '', 0702 ], [ '/ab', 0770 ]) {
+for my $case ([ '', 0770 ], [ '', 0702 ], [ '/ab', 0777 ]) {
     my ($path, $mode) = @$case;
     my $what = sprintf 'mode %04o of the directory%s', $mode, $path;
     my $words = qr/\[emerg\].*"\Q$dir$path\E".*chmod go-w "\Q$dir$path\E"/;
@@ -273,16 +273,8 @@ is((stat $record)[4], 0, 'and not given away');
 unlink "$prefix/backup.json";
 
 
-# A directory that is none of nginx's is not given away either; and a link to
-# one is followed where nobody else could have made it.
-
-restored();
-chown 0, 0, $dir;
-$server->write_file('state/passwd', '');
-like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$dir\E\/passwd".*$chown/,
-     'one with other files is refused');
-is((stat $dir)[4], 0, 'and not given away');
-unlink "$dir/passwd";
+# The directory itself is what the configuration says, and a link to it is
+# followed: where nobody else could have made it.
 
 restored();
 rename $dir, "$prefix/elsewhere";
@@ -296,6 +288,19 @@ like($server->refuses_to_start // '', qr/\[emerg\].*open\(\) "\Q$dir\E" failed/,
      'one that somebody else may have made is not');
 chmod 0755, $prefix;
 unlink $dir;
+
+restored();
+chown 0, 0, $dir;
+$server->write_file('state/passwd', '');
+chmod 0777, $prefix;
+like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$dir\E\/passwd".*$chown/,
+     'nor is what somebody else may have moved there given away');
+is((stat $dir)[4], 0, 'with files that are not nginx\'s');
+chmod 0755, $prefix;
+$server->start;
+is((stat $dir)[4], $worker, 'but what the configuration alone can mean');
+$server->stop;
+File::Path::remove_tree($dir);
 
 
 # The tools.
