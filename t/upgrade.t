@@ -118,6 +118,7 @@ is($server->request(POST => '', upload('new'))->verdict, 200,
 $server->request(DELETE => '/' . { $server->stored }->{new});
 
 ok($server->reload, 'a reload');
+$server->settle;
 has_all('reloaded');
 
 $server->kill_all;
