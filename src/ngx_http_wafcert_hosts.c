@@ -34,6 +34,9 @@ static const wafcert_standing_t  ngx_http_wafcert_standings[] = {
 
     { "wildcard", "another certificate has the host's own name", 1 },
 
+    { "leaf_key_usage", "TLS 1.2 cannot use it, for its extensions forbid"
+      " signatures, and another certificate is good for that, too", 1 },
+
     { "expired", "has expired, and another certificate is valid", 1 },
 
     { "host_taken", "another project had a valid certificate for this host"

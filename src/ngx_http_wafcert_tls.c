@@ -416,10 +416,7 @@ ngx_http_wafcert_use(ngx_connection_t *c,
     for (i = 0; i < n; i++) {
         identity = identities[i];
 
-        if (SSL_use_cert_and_key(ssl, identity->leaf, identity->key,
-                                 identity->chain, 1)
-            != 1)
-        {
+        if (ngx_http_wafcert_identity_use(ssl, identity) != NGX_OK) {
             ngx_ssl_error(NGX_LOG_ALERT, c->log, 0,
                           "SSL_use_cert_and_key() failed");
             return NGX_ERROR;

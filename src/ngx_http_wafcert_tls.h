@@ -33,6 +33,7 @@ typedef struct {
 
     unsigned                     judged:6;      /* 1 << security level */
     unsigned                     accepted:6;
+    unsigned                     handicap:1;    /* wafcert_probe.h */
 } ngx_http_wafcert_identity_t;
 
 
@@ -47,12 +48,16 @@ ngx_wafcert_choice_t *ngx_http_wafcert_cache_choice(
     ngx_wafcert_name_t *name);
 
 /*
- * NGX_AGAIN: the certificate has changed since it was chosen.  NGX_DECLINED:
- * OpenSSL refuses it at this security level.  NGX_ERROR: no memory.
+ * NGX_AGAIN: it, or what is known of it, has changed since it was chosen.
+ * NGX_DECLINED: OpenSSL refuses it at this level.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_view_t *view, ngx_wafcert_entry_t *entry,
     ngx_http_wafcert_identity_t **identity);
+
+/* Gives it to a connection.  NGX_ERROR: OpenSSL's error tells why. */
+ngx_int_t ngx_http_wafcert_identity_use(SSL *ssl,
+    ngx_http_wafcert_identity_t *identity);
 
 /* Frees what is too much: nothing that the functions above returned, before. */
 void ngx_http_wafcert_cache_trim(ngx_http_wafcert_cache_t *cache);

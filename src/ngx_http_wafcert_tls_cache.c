@@ -6,32 +6,7 @@
 
 #include "ngx_http_wafcert_tls.h"
 #include "ngx_wafcert_sync.h"
-#include <openssl/decoder.h>
-
-
-/*
- * One kind of private key.  OpenSSL takes most of the time to find out how to
- * decode one, so that is kept.
- */
-
-typedef struct {
-    wafcert_type_e               type;
-    wafcert_pem_type_e           pem;
-    const char                  *name;
-    const char                  *structure;
-} ngx_http_wafcert_key_kind_t;
-
-
-static const ngx_http_wafcert_key_kind_t  ngx_http_wafcert_key_kinds[] = {
-    { WAFCERT_TYPE_EC, WAFCERT_PEM_PKCS8, "EC", "PrivateKeyInfo" },
-    { WAFCERT_TYPE_EC, WAFCERT_PEM_SEC1, "EC", "type-specific" },
-    { WAFCERT_TYPE_ED25519, WAFCERT_PEM_PKCS8, "ED25519", "PrivateKeyInfo" },
-    { WAFCERT_TYPE_RSA, WAFCERT_PEM_PKCS8, "RSA", "PrivateKeyInfo" },
-    { WAFCERT_TYPE_RSA, WAFCERT_PEM_PKCS1, "RSA", "type-specific" }
-};
-
-#define NGX_HTTP_WAFCERT_KEY_KINDS                                            \
-    (sizeof(ngx_http_wafcert_key_kinds) / sizeof(ngx_http_wafcert_key_kinds[0]))
+#include "wafcert_probe.h"
 
 
 /* Which certificates are a host's. */
@@ -78,8 +53,6 @@ struct ngx_http_wafcert_cache_s {
 
     wafcert_validator_t         *validator;
     SSL                         *probe;
-    EVP_PKEY                    *key;           /* where decoders put it */
-    OSSL_DECODER_CTX            *decoders[NGX_HTTP_WAFCERT_KEY_KINDS];
 };
 
 
@@ -95,15 +68,15 @@ static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_parse(
 static ngx_int_t ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, const char *what);
 static X509 *ngx_http_wafcert_x509(const ngx_str_t *der);
-static EVP_PKEY *ngx_http_wafcert_cache_key(ngx_http_wafcert_cache_t *cache,
-    wafcert_type_e type, const wafcert_key_t *key);
 static ngx_http_wafcert_issuer_t *ngx_http_wafcert_cache_issuer(
     ngx_http_wafcert_cache_t *cache, const wafcert_link_t *link);
 static void ngx_http_wafcert_issuer_free(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_issuer_t *issuer);
-static ngx_uint_t ngx_http_wafcert_cache_accepts(
-    ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_identity_t *identity,
-    ngx_uint_t level);
+static ngx_int_t ngx_http_wafcert_cache_judge(
+    ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
+    ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity);
+static int ngx_http_wafcert_security(const SSL *ssl, const SSL_CTX *ctx,
+    int op, int bits, int nid, void *other, void *ex);
 static void ngx_http_wafcert_known_free(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_known_t *known);
 static void ngx_http_wafcert_identity_free(ngx_http_wafcert_cache_t *cache,
@@ -153,15 +126,9 @@ ngx_http_wafcert_cache_create(ngx_http_wafcert_main_conf_t *wmcf)
 void
 ngx_http_wafcert_cache_free(ngx_http_wafcert_cache_t *cache)
 {
-    ngx_uint_t  i;
-
     cache->max = 0;
 
     ngx_http_wafcert_cache_trim(cache);
-
-    for (i = 0; i < NGX_HTTP_WAFCERT_KEY_KINDS; i++) {
-        OSSL_DECODER_CTX_free(cache->decoders[i]);
-    }
 
     SSL_free(cache->probe);
     ngx_free(cache);
@@ -297,8 +264,7 @@ ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
 
     ngx_queue_insert_head(&cache->identities_queue, &(*identity)->queue);
 
-    return ngx_http_wafcert_cache_accepts(cache, *identity, view->view.level)
-           ? NGX_OK : NGX_DECLINED;
+    return ngx_http_wafcert_cache_judge(cache, view, entry, *identity);
 }
 
 
@@ -420,7 +386,8 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
     cache->nidentities++;
 
     identity->leaf = ngx_http_wafcert_x509(&leaf->der);
-    identity->key = ngx_http_wafcert_cache_key(cache, facts->type, &copy->key);
+    identity->key = wafcert_probe_key(cache->validator, facts->type,
+                                     &copy->key);
     identity->chain = sk_X509_new_reserve(NULL, (int) facts->nchain);
 
     if (identity->leaf == NULL || identity->key == NULL
@@ -430,6 +397,8 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
     {
         goto failed;
     }
+
+    identity->handicap = wafcert_probe_handicap(identity->leaf, facts->type);
 
     for (i = 1; i < facts->nchain; i++) {
 
@@ -466,48 +435,6 @@ ngx_http_wafcert_x509(const ngx_str_t *der)
     p = der->data;
 
     return d2i_X509(NULL, &p, (long) der->len);
-}
-
-
-static EVP_PKEY *
-ngx_http_wafcert_cache_key(ngx_http_wafcert_cache_t *cache,
-    wafcert_type_e type, const wafcert_key_t *key)
-{
-    size_t                              len;
-    ngx_uint_t                          i;
-    const u_char                       *p;
-    const ngx_http_wafcert_key_kind_t  *kind;
-
-    for (i = 0; i < NGX_HTTP_WAFCERT_KEY_KINDS; i++) {
-        kind = &ngx_http_wafcert_key_kinds[i];
-
-        if (kind->type == type && kind->pem == key->type) {
-            break;
-        }
-    }
-
-    if (i == NGX_HTTP_WAFCERT_KEY_KINDS) {
-        return NULL;
-    }
-
-    if (cache->decoders[i] == NULL) {
-        cache->decoders[i] = OSSL_DECODER_CTX_new_for_pkey(&cache->key, "DER",
-                                               kind->structure, kind->name,
-                                               EVP_PKEY_KEYPAIR, NULL, NULL);
-        if (cache->decoders[i] == NULL) {
-            return NULL;
-        }
-    }
-
-    p = key->der.data;
-    len = key->der.len;
-    cache->key = NULL;
-
-    if (OSSL_DECODER_from_data(cache->decoders[i], &p, &len) != 1) {
-        return NULL;
-    }
-
-    return cache->key;
 }
 
 
@@ -570,36 +497,106 @@ ngx_http_wafcert_issuer_free(ngx_http_wafcert_cache_t *cache,
 }
 
 
-/* tried beforehand, since there is no way back to the server's own */
+/*
+ * Tried beforehand, since there is no way back to the server's own.  What was
+ * not known of it when it was chosen is told the zone, and chosen by.
+ */
 
-static ngx_uint_t
-ngx_http_wafcert_cache_accepts(ngx_http_wafcert_cache_t *cache,
-    ngx_http_wafcert_identity_t *identity, ngx_uint_t level)
+static ngx_int_t
+ngx_http_wafcert_cache_judge(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_view_t *view, ngx_wafcert_entry_t *entry,
+    ngx_http_wafcert_identity_t *identity)
 {
-    unsigned  bit;
+    unsigned              bit;
+    ngx_uint_t            level;
+    ngx_wafcert_store_t  *store;
 
+    level = view->view.level;
     bit = 1u << level;
+    store = identity->store;
 
-    if (!(identity->judged & bit)) {
-        identity->judged |= bit;
-
-        SSL_set_security_level(cache->probe, (int) level);
-
-        if (SSL_use_cert_and_key(cache->probe, identity->leaf, identity->key,
-                                 identity->chain, 1)
-            == 1)
-        {
-            identity->accepted |= bit;
-            SSL_certs_clear(cache->probe);
-
-        } else {
-            ngx_ssl_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "wafcert passes over a certificate that cannot be "
-                          "served at security level %ui", level);
-        }
+    if (identity->accepted & bit) {
+        return NGX_OK;
     }
 
-    return (identity->accepted & bit) != 0;
+    if (identity->judged & bit) {
+        return NGX_DECLINED;
+    }
+
+    identity->judged |= bit;
+
+    SSL_set_security_level(cache->probe, (int) level);
+
+    if (ngx_http_wafcert_identity_use(cache->probe, identity) != NGX_OK) {
+
+        if (level == 0) {
+            return ngx_http_wafcert_cache_failed(store, entry, "use");
+        }
+
+        ngx_ssl_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "wafcert passes over certificate %*xs, which OpenSSL "
+                      "refuses at security level %ui",
+                      (size_t) NGX_WAFCERT_ID_LEN, entry->id, level);
+
+        return ngx_wafcert_store_limited(store, entry, level - 1, 0) == NGX_OK
+               ? NGX_AGAIN : NGX_DECLINED;
+    }
+
+    identity->accepted |= bit;
+    SSL_certs_clear(cache->probe);
+
+    if (identity->handicap
+        && ngx_wafcert_store_limited(store, entry, WAFCERT_LEVEL_MAX, 1)
+           == NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_wafcert_identity_use(SSL *ssl, ngx_http_wafcert_identity_t *identity)
+{
+    SSL_set_security_callback(ssl, ngx_http_wafcert_security);
+
+    if (SSL_use_cert_and_key(ssl, identity->leaf, identity->key,
+                             identity->chain, 1)
+        != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * An issuer's key or signature of a kind that OpenSSL does not know is not to
+ * be called weak: those who verify the chain may know it.  That it looked the
+ * kind up in vain must not be taken for an error of the handshake.
+ */
+
+static int
+ngx_http_wafcert_security(const SSL *ssl, const SSL_CTX *ctx, int op,
+    int bits, int nid, void *other, void *ex)
+{
+    SSL_CTX   *own;
+
+    if (op == SSL_SECOP_CA_KEY && X509_get0_pubkey(other) == NULL) {
+        ERR_clear_error();
+        return 1;
+    }
+
+    if (op == SSL_SECOP_CA_MD && bits < 0 && nid == NID_undef) {
+        return 1;
+    }
+
+    own = SSL_get_SSL_CTX(ssl);
+
+    return SSL_CTX_get_security_callback(own)(ssl, ctx, op, bits, nid, other,
+                                              ex);
 }
 
 

@@ -481,18 +481,24 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
 
-    if (ctx->validated) {
-        ctx->validated = 0;
-        wafcert_bundle_free(&ctx->bundle);
-    }
+    policy = ctx->conf->policy;
+
+    /* where an edge records nothing, nothing of it is served */
+
+    policy.served = (!ctx->conf->edge || ctx->conf->record)
+                    && ngx_http_wafcert_project_view(r, &ctx->project);
 
     /* an edge passes them on, and what is stored was accepted */
 
-    policy = ctx->conf->policy;
     policy.many_hosts = ctx->conf->edge;
 
     if (ctx->upload.content.data == NULL) {
         policy.max_hosts = 0;
+    }
+
+    if (ctx->validated) {
+        ctx->validated = 0;
+        wafcert_bundle_free(&ctx->bundle);
     }
 
     rc = wafcert_validate(wmcf->validator, &ctx->bundle, content, key,

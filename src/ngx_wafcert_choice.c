@@ -14,7 +14,8 @@
 /* what makes a certificate better than another one of its project */
 #define NGX_WAFCERT_GRADE_COMPLETE  1
 #define NGX_WAFCERT_GRADE_EXACT     2
-#define NGX_WAFCERT_GRADE_VALID     4
+#define NGX_WAFCERT_GRADE_ABLE      4
+#define NGX_WAFCERT_GRADE_VALID     8
 
 
 /* All there is to know of a host at a moment. */
@@ -270,6 +271,10 @@ ngx_wafcert_grade(ngx_wafcert_node_t *n, ngx_uint_t wildcard, int64_t now)
         grade |= NGX_WAFCERT_GRADE_VALID;
     }
 
+    if (!n->handicap) {
+        grade |= NGX_WAFCERT_GRADE_ABLE;
+    }
+
     if (!wildcard) {
         grade |= NGX_WAFCERT_GRADE_EXACT;
     }
@@ -379,6 +384,10 @@ ngx_wafcert_standing_locked(ngx_wafcert_ranking_t *ranking,
 
     if (missing & NGX_WAFCERT_GRADE_VALID) {
         return NGX_WAFCERT_EXPIRED;
+    }
+
+    if (missing & NGX_WAFCERT_GRADE_ABLE) {
+        return NGX_WAFCERT_UNABLE;
     }
 
     if (missing & NGX_WAFCERT_GRADE_EXACT) {

@@ -9,9 +9,9 @@
 
 
 /*
- * Which certificate is a host's?  The one of its project that is valid now,
- * has the host's own name rather than a wildcard, a complete chain, and the
- * latest not_before, in this order; the first project that has a valid one
+ * Which certificate is a host's?  The one of its project that is valid now, is
+ * good for every version of TLS, has the host's own name rather than a wildcard,
+ * a complete chain, and the latest not_before, in this order; the first project that has a valid one
  * keeps the host.  Of certificates that are alike in all but the last, one of
  * each type of key is served.  What has expired is served where there is
  * nothing valid; what is not valid yet is not.
@@ -62,6 +62,7 @@ typedef enum {
     NGX_WAFCERT_OLDER,                      /* one has a later not_before */
     NGX_WAFCERT_INCOMPLETE,                 /* one has a complete chain */
     NGX_WAFCERT_WILDCARD,                   /* one has the host's own name */
+    NGX_WAFCERT_UNABLE,                     /* one is good for TLS 1.2, too */
     NGX_WAFCERT_EXPIRED,                    /* one is valid */
     NGX_WAFCERT_TAKEN,                      /* another project had it first */
     NGX_WAFCERT_NOT_YET_VALID,

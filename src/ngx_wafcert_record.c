@@ -196,6 +196,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     facts->type = n->type;
     facts->level = n->level;
     facts->many_hosts = 0;
+    facts->handicap = n->handicap;
     facts->nchain = 1;
 
     leaf->not_after = n->not_after;
@@ -347,6 +348,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->warnings = facts->warnings;
     n->type = facts->type;
     n->level = facts->level;
+    n->handicap = facts->handicap;
     n->name_len = change->name.len;
     n->serial_len = facts->serial_number.len / 2;
     n->cert_type_len = facts->cert_type.len;

@@ -69,6 +69,7 @@ typedef struct {
     u_char                   issued;        /* issuer: chain[1]'s subject */
     u_char                   type;
     u_char                   level;
+    u_char                   handicap;
     u_char                   unusable;      /* OpenSSL has failed with it */
     u_char                   id[NGX_WAFCERT_ID_LEN];
 

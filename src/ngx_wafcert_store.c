@@ -40,6 +40,9 @@ static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
 static void ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
     ngx_wafcert_node_t *n);
+static ngx_int_t ngx_wafcert_store_worse(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, ngx_uint_t level, ngx_uint_t handicap,
+    ngx_uint_t unusable);
 static void ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
 
@@ -617,6 +620,25 @@ ngx_int_t
 ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry)
 {
+    return ngx_wafcert_store_worse(store, entry, WAFCERT_LEVEL_MAX, 0, 1);
+}
+
+
+ngx_int_t
+ngx_wafcert_store_limited(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, ngx_uint_t level, ngx_uint_t handicap)
+{
+    return ngx_wafcert_store_worse(store, entry, level, handicap, 0);
+}
+
+
+/* NGX_OK: it is worse than was known */
+
+static ngx_int_t
+ngx_wafcert_store_worse(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, ngx_uint_t level, ngx_uint_t handicap,
+    ngx_uint_t unusable)
+{
     ngx_int_t            rc;
     ngx_wafcert_node_t  *n;
 
@@ -626,8 +648,13 @@ ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
 
     n = ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
 
-    if (n && n->version == entry->version && !n->unusable) {
-        n->unusable = 1;
+    if (n && n->version == entry->version
+        && (level < n->level || handicap > n->handicap
+            || unusable > n->unusable))
+    {
+        n->level = ngx_min(n->level, level);
+        n->handicap = ngx_max(n->handicap, handicap);
+        n->unusable = ngx_max(n->unusable, unusable);
 
         store->sh->generation++;
         ngx_wafcert_hosts_change_locked(store->sh, n);

@@ -217,12 +217,15 @@ ngx_int_t ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_uint_t next);
 
 /*
- * OpenSSL has failed with this revision, which no host is to get from now on:
- * all workers choose again.  NGX_OK; NGX_DECLINED: it is known to be so, or is
- * gone.
+ * What a worker has found out about a revision: OpenSSL has failed with it, so
+ * that no host is to get it; or it is worse than was known (wafcert_facts_t).
+ * All workers choose again.  NGX_OK; NGX_DECLINED: it is known to be so, or it
+ * is gone.
  */
 ngx_int_t ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry);
+ngx_int_t ngx_wafcert_store_limited(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, ngx_uint_t level, ngx_uint_t handicap);
 
 /*
  * Since when each of the hosts is its project's, in ms since 1970 UTC, for its

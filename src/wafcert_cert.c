@@ -58,6 +58,7 @@ static ngx_int_t wafcert_job_hosts(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
+static ngx_int_t wafcert_job_probe(wafcert_job_t *job);
 static wafcert_type_e wafcert_facts_type(const wafcert_x509_t *leaf);
 static u_char *wafcert_facts_serial(ngx_str_t *serial,
     const wafcert_x509_t *cert, u_char *p);
@@ -178,6 +179,10 @@ wafcert_validator_free(wafcert_validator_t *validator)
         EC_GROUP_free(validator->groups[i]);
     }
 
+    for (i = 0; i < WAFCERT_PROBE_KINDS; i++) {
+        OSSL_DECODER_CTX_free(validator->private_decoders[i]);
+    }
+
     OSSL_DECODER_CTX_free(validator->decoder);
     BIO_free(validator->bio);
     EVP_MAC_CTX_free(validator->hmac);
@@ -269,7 +274,8 @@ wafcert_job_run(wafcert_job_t *job)
         wafcert_job_pair,
         wafcert_job_policy,
         wafcert_job_chain,
-        wafcert_job_facts
+        wafcert_job_facts,
+        wafcert_job_probe
     };
 
     if (job->content == NULL) {
@@ -792,7 +798,7 @@ wafcert_job_dates(wafcert_job_t *job)
 static ngx_int_t
 wafcert_job_chain(wafcert_job_t *job)
 {
-    ngx_uint_t        i;
+    ngx_uint_t        i, level;
     wafcert_chain_t  *chain;
     wafcert_facts_t  *facts;
 
@@ -817,8 +823,8 @@ wafcert_job_chain(wafcert_job_t *job)
     facts->level = WAFCERT_LEVEL_MAX;
 
     for (i = 0; i < chain->nkept; i++) {
-        facts->level = ngx_min(facts->level,
-                               wafcert_x509_level(chain->kept[i]->cert));
+        level = wafcert_x509_level(job->validator, chain->kept[i]->cert);
+        facts->level = ngx_min(facts->level, level);
     }
 
     if (facts->level < WAFCERT_LEVEL_DEFAULT) {
@@ -894,6 +900,18 @@ wafcert_job_facts(wafcert_job_t *job)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_job_probe(wafcert_job_t *job)
+{
+    if (!job->policy->served || job->key == NULL) {
+        return NGX_OK;
+    }
+
+    return wafcert_probe(job->validator, &job->chain, &job->private,
+                         job->bundle, job->verdict);
 }
 
 

@@ -67,6 +67,7 @@ typedef struct {
     uint32_t               warnings;      /* 1 << wafcert_warning_e */
     wafcert_type_e         type;
     ngx_uint_t             level;         /* highest that accepts the chain */
+    ngx_uint_t             handicap;      /* wafcert_probe_handicap(), if known */
 
     ngx_uint_t             nchain;
     wafcert_link_t         chain[WAFCERT_CHAIN_MAX];  /* leaf first */
@@ -94,6 +95,7 @@ typedef struct {
     unsigned               reject_expired:1;
     unsigned               many_hosts:1;  /* more are accepted, and told */
     unsigned               stored:1;      /* judged before: as it is */
+    unsigned               served:1;      /* OpenSSL is to load it, too */
 } wafcert_policy_t;
 
 

@@ -53,6 +53,14 @@ void wafcert_chain_keep(wafcert_chain_t *chain);
 void wafcert_chain_order(wafcert_validator_t *validator,
     wafcert_chain_t *chain, wafcert_sent_t *leaf, int64_t now);
 
+/*
+ * wafcert_probe.c: refuses what OpenSSL would not load for a handshake, and
+ * finds facts->handicap.
+ */
+ngx_int_t wafcert_probe(wafcert_validator_t *validator,
+    wafcert_chain_t *chain, const wafcert_private_t *private,
+    wafcert_bundle_t *bundle, wafcert_verdict_t *verdict);
+
 /* Refuses what wafcert_chain_order() had to mend or has found missing. */
 ngx_int_t wafcert_chain_judge(const wafcert_chain_t *chain,
     wafcert_verdict_t *verdict);

@@ -370,7 +370,9 @@ wafcert_pkcs8_read(wafcert_private_t *private, wafcert_pem_block_t *block,
         return rc;
     }
 
-    (void) wafcert_der_get(&inner, WAFCERT_DER_CONSTRUCTED(0), &attributes);
+    private->attributes = wafcert_der_get(&inner, WAFCERT_DER_CONSTRUCTED(0),
+                                          &attributes)
+                          == NGX_OK;
 
     end = inner.p;
 

@@ -88,6 +88,7 @@ typedef struct {
     ngx_str_t            rsa[WAFCERT_RSA_MEMBERS];
     ngx_str_t            secret;      /* EC, Ed25519 */
     ngx_str_t            embedded;    /* the public key of a PKCS#8 v2 */
+    unsigned             attributes:1;
 
     u_char               buf[WAFCERT_PUBLIC_MAX];
 

@@ -11,13 +11,15 @@
 #include "wafcert_x509.h"
 
 
-static ngx_uint_t wafcert_public_level(const wafcert_public_t *public);
-static ngx_uint_t wafcert_signature_level(const wafcert_x509_t *cert);
+static ngx_uint_t wafcert_x509_own_algorithm(const wafcert_x509_t *cert);
+static ngx_uint_t wafcert_public_level(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+static ngx_uint_t wafcert_signature_level(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+static ngx_uint_t wafcert_bits_level(int bits);
 static int wafcert_x509_pss_digest(const X509_ALGOR *algo);
 static ngx_uint_t wafcert_x509_cost(const wafcert_public_t *public,
     int *signer, ngx_uint_t *cost);
-static EVP_PKEY *wafcert_x509_pkey(wafcert_validator_t *validator,
-    wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_verify(const wafcert_x509_t *cert,
     EVP_PKEY *pkey);
 
@@ -47,38 +49,70 @@ wafcert_x509_signature(wafcert_x509_t *cert)
 }
 
 
+/*
+ * What OpenSSL does not know is sent, for clients may know it: see
+ * ngx_http_wafcert_tls_cache.c.
+ */
+
 ngx_uint_t
-wafcert_x509_level(const wafcert_x509_t *cert)
+wafcert_x509_level(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
     ngx_uint_t  key, signature;
 
-    key = wafcert_public_level(&cert->public);
+    key = wafcert_public_level(validator, cert);
 
     /* nobody verifies the signature of what is trusted by itself */
 
-    if (cert->self_signed) {
+    if (cert->self_signed && wafcert_x509_own_algorithm(cert)) {
         return key;
     }
 
-    signature = wafcert_signature_level(cert);
+    signature = wafcert_signature_level(validator, cert);
 
     return ngx_min(key, signature);
 }
 
 
-/* as SSL_CTX_set_security_level(3) has it: 80, 112, 128, 192, 256 bits */
+/* Whether its key may have made its signature. */
 
 static ngx_uint_t
-wafcert_public_level(const wafcert_public_t *public)
+wafcert_x509_own_algorithm(const wafcert_x509_t *cert)
 {
-    ngx_uint_t  i;
+    switch (cert->public.algo.algo) {
+
+    case WAFCERT_ALGO_RSA:
+        return cert->signer == NID_rsaEncryption
+               || cert->signer == NID_rsassaPss;
+
+    case WAFCERT_ALGO_P256:
+    case WAFCERT_ALGO_P384:
+    case WAFCERT_ALGO_P521:
+        return cert->signer == NID_X9_62_id_ecPublicKey;
+
+    case WAFCERT_ALGO_ED25519:
+        return cert->signer == NID_ED25519;
+
+    default:
+        return 0;
+    }
+}
+
+
+static ngx_uint_t
+wafcert_public_level(wafcert_validator_t *validator, wafcert_x509_t *cert)
+{
+    EVP_PKEY    *pkey;
+    ngx_uint_t   i;
 
     static const ngx_uint_t  rsa[] = { 1024, 2048, 3072, 7680, 15360 };
 
-    switch (public->algo.algo) {
+    switch (cert->public.algo.algo) {
 
     case WAFCERT_ALGO_RSA:
-        for (i = 0; i < WAFCERT_LEVEL_MAX && public->bits >= rsa[i]; i++) {
+        for (i = 0;
+             i < WAFCERT_LEVEL_MAX && cert->public.bits >= rsa[i];
+             i++)
+        {
             /* void */
         }
 
@@ -95,14 +129,20 @@ wafcert_public_level(const wafcert_public_t *public)
         return 5;
 
     default:
-        return WAFCERT_LEVEL_DEFAULT;
+        pkey = (wafcert_x509_open(validator, cert) == NGX_OK)
+               ? wafcert_x509_pkey(validator, cert) : NULL;
+
+        return pkey ? wafcert_bits_level(EVP_PKEY_get_security_bits(pkey))
+                    : WAFCERT_LEVEL_MAX;
     }
 }
 
 
 static ngx_uint_t
-wafcert_signature_level(const wafcert_x509_t *cert)
+wafcert_signature_level(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
+    int  bits;
+
     switch (cert->digest) {
 
     case NID_md2:
@@ -128,17 +168,34 @@ wafcert_signature_level(const wafcert_x509_t *cert)
         return 5;
     }
 
-    switch (cert->signer) {
-
-    case NID_ED25519:
-        return 3;
-
-    case NID_ED448:
-        return 4;
-
-    default:
-        return WAFCERT_LEVEL_DEFAULT;
+    if (cert->digest == NID_undef && cert->signer == NID_undef) {
+        return WAFCERT_LEVEL_MAX;
     }
+
+    if (wafcert_x509_open(validator, cert) != NGX_OK
+        || !X509_get_signature_info(cert->x509, NULL, NULL, &bits, NULL))
+    {
+        return 0;
+    }
+
+    return wafcert_bits_level(bits);
+}
+
+
+/* as SSL_CTX_set_security_level(3) has it */
+
+static ngx_uint_t
+wafcert_bits_level(int bits)
+{
+    ngx_uint_t  i;
+
+    static const int  least[] = { 80, 112, 128, 192, 256 };
+
+    for (i = 0; i < WAFCERT_LEVEL_MAX && bits >= least[i]; i++) {
+        /* void */
+    }
+
+    return i;
 }
 
 
@@ -272,7 +329,7 @@ wafcert_x509_cost(const wafcert_public_t *public, int *signer,
 }
 
 
-static EVP_PKEY *
+EVP_PKEY *
 wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
     int            len;

@@ -307,6 +307,20 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_CERT_DUPLICATE_EXTENSION] = {
+        "cert_duplicate_extension", WAFCERT_CERT_ILLEGAL,
+        "have the certificate issued anew; openssl x509 -in cert.pem -noout"
+        " -text lists its extensions",
+        400
+    },
+
+    [WAFCERT_CERT_MALFORMED_EXTENSION] = {
+        "cert_malformed_extension", WAFCERT_CERT_ILLEGAL,
+        "have the certificate issued anew; openssl x509 -in cert.pem -noout"
+        " -text lists its extensions",
+        400
+    },
+
     [WAFCERT_KEY_NO_PEM] = {
         "key_no_pem", WAFCERT_CERT_ILLEGAL,
         "send the text of the PEM file, from the BEGIN PRIVATE KEY line to"

@@ -77,6 +77,10 @@ typedef struct {
 } wafcert_x509_t;
 
 
+/* of private keys: wafcert_probe.c */
+#define WAFCERT_PROBE_KINDS     5
+
+
 struct wafcert_validator_s {
     OSSL_LIB_CTX           *shallow;        /* decodes no public key */
     OSSL_PROVIDER          *null;
@@ -90,6 +94,8 @@ struct wafcert_validator_s {
 
     OSSL_DECODER_CTX       *decoder;        /* of public keys, into "pkey" */
     EVP_PKEY               *pkey;
+    OSSL_DECODER_CTX       *private_decoders[WAFCERT_PROBE_KINDS];
+    EVP_PKEY               *private_key;
 
     ngx_uint_t              budget;         /* of this upload, in 100 us */
     ngx_uint_t              max_hosts;      /* the same; 0: any number */
@@ -126,6 +132,10 @@ int64_t wafcert_x509_time(const ASN1_TIME *time);
 /* Reads the algorithm of its signature. */
 void wafcert_x509_signature(wafcert_x509_t *cert);
 
+/* Decodes its public key, which remains its own.  NULL: it cannot. */
+EVP_PKEY *wafcert_x509_pkey(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
+
 /* NGX_OK, NGX_DECLINED, or NGX_AGAIN: it cannot be told, or costs much. */
 ngx_int_t wafcert_x509_signed_by(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
@@ -134,7 +144,8 @@ ngx_int_t wafcert_x509_signed_by(wafcert_validator_t *validator,
 EVP_MAC_CTX *wafcert_hmac_create(void);
 
 /* The highest security level at which OpenSSL lets a server send it. */
-ngx_uint_t wafcert_x509_level(const wafcert_x509_t *cert);
+ngx_uint_t wafcert_x509_level(wafcert_validator_t *validator,
+    wafcert_x509_t *cert);
 
 /*
  * Reads the names of hosts, each once, and no more than validator->max_hosts.

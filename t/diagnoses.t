@@ -14,6 +14,7 @@ use Test::More;
 use lib 't/lib';
 use Wafcert::Broken;
 use Wafcert::Server;
+use Wafcert::TLS qw(ports);
 
 # A row: what it is, its members, the reason, a part of the sentence, and a
 # part of the hint (or a pattern that it matches).  Members are texts as
@@ -385,6 +386,13 @@ my @broken = (
     [ 'DSA', { content => 'dsa.crt', key => 'dsa.key' },
       cert_key_type => 'block 1 of content is a certificate for DSA',
       $genpkey ],
+    [ 'a keyUsage that is none', { content => 'usage.crt', key => 'ec.key' },
+      cert_malformed_extension => 'OpenSSL cannot read the extension "X509v3'
+      . ' Key Usage" of block 1 of content', 'openssl x509 -in cert.pem' ],
+    [ 'a keyUsage twice',
+      { content => Wafcert::Broken::doubled('usage.crt'), key => 'ec.key' },
+      cert_duplicate_extension => 'block 1 of content has the extension'
+      . ' "X509v3 Key Usage" twice', 'openssl x509 -in cert.pem' ],
     [ 'explicit EC parameters', { content => 'explicit.crt' },
       cert_key_type => 'is a certificate for EC with explicit parameters',
       $genpkey ],
@@ -1087,8 +1095,18 @@ my %policy = (keep => 'wafcert_chain keep', strict => 'wafcert_chain strict',
               bits => 'wafcert_min_rsa_bits 3072',
               large => 'wafcert_max_rsa_bits 8192');
 
+# a server that would send them: OpenSSL has to load what is good
+my ($port) = ports(1);
+
 my $server = Wafcert::Server->new(
     workers => 1,
+    http => <<"END",
+        server {
+            listen 127.0.0.1:$port ssl;
+            ssl_reject_handshake on;
+            wafcert_serve zone=certs;
+        }
+END
     server => join '', 'wafcert_return_key never;', map { <<"END" }
         location /$_/v1/ {
             wafcert_api zone=certs;

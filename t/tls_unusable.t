@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # What OpenSSL cannot use is never chosen for a handshake: the next good one
-# is, and the warnings, "?serves=" and "bind_host" tell.
+# is, and the warnings, "?serves=" and "bind_host" tell.  Where a server would
+# send it, an upload is refused.
 
 use strict;
 use warnings;
@@ -19,6 +20,7 @@ my $own = certificate(hosts => [ 'own.test' ]);
 my $ssl = install('own', $own);
 my $serving = <<"END";
     wafcert_serve zone=certs;
+    ssl_protocols TLSv1.2 TLSv1.3;
     $ssl
 
     server {
@@ -30,19 +32,39 @@ END
 my $server = Wafcert::Server->new(workers => 2);
 
 
+sub tlv { return Wafcert::Broken::tlv(@_) }
+
+sub parts { return Wafcert::Broken::parts(@_) }
+
+sub armoured {
+    my ($label, @members) = @_;
+
+    return ${Wafcert::Broken::armour($label, tlv(0x30, @members))};
+}
+
 # A PKCS#8 key with attributes that are none: OpenSSL does not decode it.
 sub attributed {
     my ($pair) = @_;
 
-    my @members = Wafcert::Broken::members(
-                      Wafcert::Broken::der_of(\$pair->{key}));
+    my $der = Wafcert::Broken::der_of(\$pair->{key});
+    my $key = armoured('PRIVATE KEY', parts($der), tlv(0xa0, "\2\1\1"));
 
-    my $key = Wafcert::Broken::armour('PRIVATE KEY',
-                  Wafcert::Broken::tlv(0x30,
-                      (map { Wafcert::Broken::tlv(@$_) } @members),
-                      Wafcert::Broken::tlv(0xa0, "\2\1\1")));
+    return Wafcert::TLS::pair($pair->{chain}, '', $key);
+}
 
-    return Wafcert::TLS::pair($pair->{chain}, '', $$key);
+# The certificate with another algorithm of its signature, which is none then,
+# and perhaps another public key.
+sub resigned {
+    my ($text, $algorithm, $key) = @_;
+
+    my ($tbs) = parts(Wafcert::Broken::der_of(\$text));
+    my @tbs = parts($tbs);
+
+    $tbs[2] = $algorithm;
+    $tbs[6] = tlv(0x30, $algorithm, tlv(3, "\0", $key)) if $key;
+
+    return armoured('CERTIFICATE', tlv(0x30, @tbs), $algorithm,
+                    tlv(3, "\0", 'x' x 3309));
 }
 
 sub shown {
@@ -82,12 +104,12 @@ sub put {
 
 # by each worker, however often the other one comes first
 sub gets {
-    my ($host, $pair, $what) = @_;
+    my ($host, $pair, $what, @options) = @_;
 
     my %left = map { $_ => 1 } $server->workers;
 
-    for (1 .. 200) {
-        my $got = handshake($port, $host);
+    for (1 .. 50) {
+        my $got = handshake($port, $host, @options);
 
         return is($got->{leaf} || $got->{failed}, $pair->{leaf}, $what)
             if $got->{leaf} ne $pair->{leaf};
@@ -171,6 +193,104 @@ is(modify($server, 'project', $bad_id, $mended)->verdict, '200', 'mended');
 gets('a.test', $mended, 'it is sent');
 is(order('a.test'), 'renamed:served good:older', 'list');
 is(warned(shown($bad_id)), '', 'no warning is left');
+
+
+# where it would be sent, it is refused
+
+sub refused {
+    my ($pair, $reason, $sentence) = @_;
+
+    my $answer = create($server, 'project', 'refused', $pair);
+    is($answer->verdict, "400 $reason", "$reason: $sentence");
+    like($answer->json->{error_msg}, qr/: \Q$sentence\E$/, 'why');
+
+    $answer = create($server, 'project', 'refused', $pair, '?dry_run=true');
+    is($answer->verdict, "400 $reason", 'dry run');
+}
+
+my $is = 'X509v3 Key Usage';
+
+refused(attributed(certificate(hosts => [ 'c.test' ], type => $_)),
+        key_der => 'OpenSSL cannot load block 1 of key: it does not'
+        . ' understand its attributes') for qw(ec ed rsa);
+refused(certificate(hosts => [ 'c.test' ], type => $_,
+                    extensions => [ '2.5.29.15=DER:040178' ]),
+        cert_malformed_extension => "OpenSSL cannot read the extension"
+        . " \"$is\" of block 1 of content") for qw(ec rsa);
+
+my $usage = certificate(hosts => [ 'c.test' ],
+                        extensions => [ 'keyUsage=digitalSignature' ]);
+
+refused(Wafcert::TLS::pair(${Wafcert::Broken::doubled(\$usage->{chain})}, '',
+                           $usage->{key}),
+        cert_duplicate_extension => "block 1 of content has the extension"
+        . " \"$is\" twice");
+refused(certificate(hosts => [ 'c.test' ],
+                    extensions => [ '2.5.29.19=DER:30060101ff0201ff' ]),
+        cert_malformed_extension => 'OpenSSL takes the extensions of block 1'
+        . ' of content for invalid');
+
+is(create($server, 'project', 'fine',
+          certificate(hosts => [ 'c.test' ],
+                      extensions => [ 'keyUsage=digitalSignature',
+                                      'basicConstraints=CA:FALSE' ]),
+          '?dry_run=true')->verdict, '200', 'all others are taken');
+
+
+# what only some versions of TLS can use is chosen if there is nothing better
+
+my $wild = certificate(hosts => [ '*.d.test' ]);
+my $ca = certificate(hosts => [ 'x.d.test' ],
+                     extensions => [ 'keyUsage=keyCertSign' ]);
+
+my $ca_id = put(ca => $ca);
+gets('x.d.test', $ca, 'it is all there is', 'tls13');
+is(order('x.d.test'), 'ca:served', 'list');
+
+put(wild => $wild);
+is(order('x.d.test'), 'wild:served ca:leaf_key_usage', 'even a wildcard');
+gets('x.d.test', $wild, 'in TLS 1.2', 'tls12');
+gets('x.d.test', $wild, 'in TLS 1.3', 'tls13');
+is(bound($ca_id), '', 'bind_host');
+
+
+# an algorithm that OpenSSL may not know (ML-DSA-65)
+
+my $ml_dsa = tlv(0x30, tlv(6, "\x60\x86\x48\x01\x65\x03\x04\x03\x12"));
+my $new = certificate(hosts => [ 'e.test' ]);
+my ($leaf, $inter) = $new->{chain} =~ /(-----BEGIN.*?END[^\n]*\n)/gs;
+
+my %new = (
+    'an issuer that it signed' => [ $leaf, resigned($inter, $ml_dsa) ],
+    'an issuer with such a key' => [ resigned($leaf, $ml_dsa),
+                                     resigned($inter, $ml_dsa, 'x' x 1952) ]
+);
+
+for my $what (sort keys %new) {
+    my $pair = Wafcert::TLS::pair(@{$new{$what}}, $new->{key});
+
+    my $id = put($what =~ s/ /_/gr => $pair);
+    is(warned(shown($id)), '', "$what: no warning");
+
+    for my $version (qw(tls12 tls13)) {
+        my $got = handshake($port, 'e.test', $version);
+        is($got->{sent} || $got->{failed}, $pair->{sent}, "sent in $version");
+    }
+
+    $server->request(DELETE => "/$id");
+}
+
+
+# the level at which OpenSSL sends it is told, and chosen by
+
+put(strong => certificate(hosts => [ 'f.test' ], from => -90000));
+
+my $alike = certificate(hosts => [ 'f.test' ], cn => 'f.test',
+                        issuer => 'f.test', digest => 'sha1', chain => 0);
+my $alike_id = put(alike => $alike);
+
+is(warned(shown($alike_id)), 'weak_key', 'its issuer has its own name');
+is(order('f.test'), 'strong:served alike:weak_key!', 'list');
 
 $server->ends_well(qr/exited on signal 9/, qr/was locked by/,
                    qr/died while it changed zone/);

@@ -316,9 +316,10 @@ static const row_t  good[] = {
       W(CHAIN_REPAIRED), NULL },
     { "nleaf nfake", "k.pk8", REPAIR, 0, "nleaf",
       W(CHAIN_REPAIRED) | W(CHAIN_INCOMPLETE), NULL },
-    { "pssleaf pssinter", "k.pk8", REPAIR, 0, "pssleaf pssinter", 0, NULL },
+    { "pssleaf pssinter", "k.pk8", REPAIR, 0, "pssleaf pssinter",
+      W(WEAK_KEY), NULL },
     { "pssinter pssleaf", "k.pk8", REPAIR, 0, "pssleaf pssinter",
-      W(CHAIN_REPAIRED), NULL },
+      W(CHAIN_REPAIRED) | W(WEAK_KEY), NULL },
 
     /* facts and policy */
 

@@ -163,6 +163,27 @@ sub take {
 }
 
 
+# The certificate, with its keyUsage twice.
+sub doubled {
+    my ($text) = @_;
+
+    my ($tbs, @signature) = parts(der_of($text));
+    my @tbs = parts($tbs);
+    my ($extensions) = parts($tbs[-1]);
+
+    $tbs[-1] = tlv(0xa3, tlv(0x30, map { /\x55\x1d\x0f/ ? ($_, $_) : $_ }
+                                       parts($extensions)));
+
+    return armour('CERTIFICATE', tlv(0x30, tlv(0x30, @tbs), @signature));
+}
+
+
+# The members of a SEQUENCE, as they stand there.
+sub parts {
+    return map { tlv(@$_) } members($_[0]);
+}
+
+
 # The PKCS#1 key with other members: n => what becomes of the n-th one's
 # bytes (0 is the version, 1 the modulus, ...), and bytes after the last.
 sub rsa_key {
@@ -336,6 +357,8 @@ sub make_leaves {
     Wafcert::Fixtures::leaf('deep', key => 'ec', issuer => 'sub');
     Wafcert::Fixtures::leaf('self', key => 'ec', issuer => undef);
 
+    certificate('usage', key => 'ec', issuer => 'inter',
+        subject => '/CN=usage', extensions => [ '2.5.29.15=DER:040178' ]);
     certificate('cn', key => 'ec', issuer => 'inter', extensions => [],
                 subject => '/O=Wafcert/CN=only.example.com');
     certificate('utf8', key => 'ec', issuer => 'inter',

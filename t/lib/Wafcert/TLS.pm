@@ -141,6 +141,8 @@ sub utc {
 # chain     0: without the issuer
 # digest    of the signature; default sha256
 # cn        common name; default: the first host
+# extensions  lines of an OpenSSL configuration, besides the hosts
+# issuer    common name of another one, with an RSA key
 my $number = 0;
 
 sub certificate {
@@ -158,16 +160,32 @@ sub certificate {
     openssl('req', '-new', '-config', 'ca.cnf', '-key', "$key.key",
             '-subj', "/CN=$cn", '-out', 'csr',
             $san ? ('-addext', "subjectAltName=$san") : ());
+
+    my ($issuer, @extensions) = ('inter');
+
+    if ($arg{extensions}) {
+        write_file('extensions.cnf',
+                   join "\n", @{$arg{extensions}}, "subjectAltName=$san", '');
+        @extensions = ('-extfile', 'extensions.cnf');
+    }
+
+    if ($arg{issuer}) {
+        $issuer = "issuer$number";
+        write_file("$issuer.key", read_file('rsa.key'));
+        openssl('req', '-x509', '-new', '-config', 'ca.cnf', '-key', 'rsa.key',
+                '-subj', "/CN=$arg{issuer}", '-out', "$issuer.crt");
+    }
+
     openssl('ca', '-config', 'ca.cnf', '-batch', '-notext', '-in', 'csr',
             '-md', $arg{digest},
             '-startdate', utc($now + $arg{from}),
             '-enddate', utc($now + $arg{to}),
-            '-cert', 'inter.crt', '-keyfile', 'inter.key',
+            '-cert', "$issuer.crt", '-keyfile', "$issuer.key", @extensions,
             '-out', "$name.crt");
 
     my $leaf = read_file("$name.crt");
 
-    return pair($leaf, $arg{chain} ? read_file('inter.crt') : '',
+    return pair($leaf, $arg{chain} ? read_file("$issuer.crt") : '',
                 read_file("$key.key"));
 }
 

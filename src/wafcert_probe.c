@@ -1,0 +1,302 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/decoder.h>
+#include <openssl/x509v3.h>
+#include "wafcert_chain.h"
+#include "wafcert_probe.h"
+#include "wafcert_x509.h"
+
+
+/*
+ * One kind of private key.  OpenSSL takes most of the time to find out how to
+ * decode one, so that is kept.
+ */
+
+typedef struct {
+    wafcert_type_e        type;
+    wafcert_pem_type_e    pem;
+    const char           *name;
+    const char           *structure;
+} wafcert_probe_kind_t;
+
+
+static const wafcert_probe_kind_t  wafcert_probe_kinds[WAFCERT_PROBE_KINDS] = {
+    { WAFCERT_TYPE_EC, WAFCERT_PEM_PKCS8, "EC", "PrivateKeyInfo" },
+    { WAFCERT_TYPE_EC, WAFCERT_PEM_SEC1, "EC", "type-specific" },
+    { WAFCERT_TYPE_ED25519, WAFCERT_PEM_PKCS8, "ED25519", "PrivateKeyInfo" },
+    { WAFCERT_TYPE_RSA, WAFCERT_PEM_PKCS8, "RSA", "PrivateKeyInfo" },
+    { WAFCERT_TYPE_RSA, WAFCERT_PEM_PKCS1, "RSA", "type-specific" }
+};
+
+
+static ngx_int_t wafcert_probe_private(wafcert_validator_t *validator,
+    const wafcert_private_t *private, const wafcert_bundle_t *bundle,
+    EVP_PKEY **key, wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_probe_pair(wafcert_validator_t *validator,
+    const wafcert_sent_t *leaf, EVP_PKEY *key, wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_probe_extensions(const wafcert_sent_t *leaf,
+    wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_probe_chain(wafcert_validator_t *validator,
+    const wafcert_chain_t *chain, wafcert_verdict_t *verdict);
+
+
+EVP_PKEY *
+wafcert_probe_key(wafcert_validator_t *validator, wafcert_type_e type,
+    const wafcert_key_t *key)
+{
+    size_t                      len;
+    EVP_PKEY                   *pkey;
+    ngx_uint_t                  i;
+    const u_char               *p;
+    OSSL_DECODER_CTX          **decoder;
+    const wafcert_probe_kind_t  *kind;
+
+    for (i = 0; i < WAFCERT_PROBE_KINDS; i++) {
+        kind = &wafcert_probe_kinds[i];
+
+        if (kind->type == type && kind->pem == key->type) {
+            break;
+        }
+    }
+
+    if (i == WAFCERT_PROBE_KINDS) {
+        return NULL;
+    }
+
+    decoder = &validator->private_decoders[i];
+
+    if (*decoder == NULL) {
+        *decoder = OSSL_DECODER_CTX_new_for_pkey(&validator->private_key,
+                                                 "DER", kind->structure,
+                                                 kind->name, EVP_PKEY_KEYPAIR,
+                                                 NULL, NULL);
+        if (*decoder == NULL) {
+            return NULL;
+        }
+    }
+
+    p = key->der.data;
+    len = key->der.len;
+
+    validator->private_key = NULL;
+
+    if (OSSL_DECODER_from_data(*decoder, &p, &len) != 1) {
+        EVP_PKEY_free(validator->private_key);
+        validator->private_key = NULL;
+    }
+
+    pkey = validator->private_key;
+    validator->private_key = NULL;
+
+    return pkey;
+}
+
+
+ngx_uint_t
+wafcert_probe_handicap(X509 *leaf, wafcert_type_e type)
+{
+    ngx_uint_t        forbidden;
+    ASN1_BIT_STRING  *usage;
+
+    if (type != WAFCERT_TYPE_EC) {
+        return 0;
+    }
+
+    if (X509_get_extension_flags(leaf) & EXFLAG_INVALID) {
+        return 1;
+    }
+
+    usage = X509_get_ext_d2i(leaf, NID_key_usage, NULL, NULL);
+    if (usage == NULL) {
+        return 0;
+    }
+
+    /* bit 0 is digitalSignature */
+
+    forbidden = !ASN1_BIT_STRING_get_bit(usage, 0);
+
+    ASN1_BIT_STRING_free(usage);
+
+    return forbidden;
+}
+
+
+/*
+ * The steps of a handshake, but for X509's own way to decode a public key,
+ * which takes OpenSSL 3.0 longer than all the rest of an upload.
+ */
+
+ngx_int_t
+wafcert_probe(wafcert_validator_t *validator, wafcert_chain_t *chain,
+    const wafcert_private_t *private, wafcert_bundle_t *bundle,
+    wafcert_verdict_t *verdict)
+{
+    EVP_PKEY         *key;
+    ngx_int_t         rc;
+    wafcert_facts_t  *facts;
+
+    facts = &bundle->facts;
+
+    rc = wafcert_probe_private(validator, private, bundle, &key, verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = wafcert_probe_chain(validator, chain, verdict);
+
+    if (rc == NGX_OK) {
+        rc = wafcert_probe_pair(validator, chain->kept[0], key, verdict);
+    }
+
+    EVP_PKEY_free(key);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = wafcert_probe_extensions(chain->kept[0], verdict);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    facts->handicap = wafcert_probe_handicap(chain->kept[0]->cert->x509,
+                                            facts->type);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_probe_private(wafcert_validator_t *validator,
+    const wafcert_private_t *private, const wafcert_bundle_t *bundle,
+    EVP_PKEY **key, wafcert_verdict_t *verdict)
+{
+    *key = wafcert_probe_key(validator, bundle->facts.type, &bundle->key);
+
+    if (*key) {
+        return NGX_OK;
+    }
+
+    return wafcert_refuse(verdict, WAFCERT_KEY_DER,
+                          "OpenSSL cannot load block %lu of key%s",
+                          (u_long) private->block,
+                          private->attributes
+                              ? ": it does not understand its attributes"
+                              : "");
+}
+
+
+static ngx_int_t
+wafcert_probe_chain(wafcert_validator_t *validator,
+    const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    for (i = 0; i < chain->nkept; i++) {
+
+        rc = wafcert_x509_open(validator, chain->kept[i]->cert);
+
+        if (rc == NGX_DECLINED) {
+            return wafcert_refuse(verdict, WAFCERT_CONTENT_DER,
+                                  "OpenSSL cannot load block %lu of content",
+                                  (u_long) chain->kept[i]->block);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_probe_pair(wafcert_validator_t *validator, const wafcert_sent_t *leaf,
+    EVP_PKEY *key, wafcert_verdict_t *verdict)
+{
+    EVP_PKEY  *public;
+
+    public = wafcert_x509_pkey(validator, leaf->cert);
+
+    if (public == NULL) {
+        return wafcert_refuse(verdict, WAFCERT_CONTENT_DER,
+                              "OpenSSL cannot load the public key in block "
+                              "%lu of content", (u_long) leaf->block);
+    }
+
+    if (EVP_PKEY_eq(key, public) != 1) {
+        return wafcert_refuse(verdict, WAFCERT_KEY_MISMATCH,
+                              "OpenSSL does not take the key and block %lu of "
+                              "content for a pair", (u_long) leaf->block);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_probe_extensions(const wafcert_sent_t *leaf,
+    wafcert_verdict_t *verdict)
+{
+    int                     i, n;
+    void                   *value;
+    X509                   *x509;
+    const char             *name;
+    X509_EXTENSION         *ext;
+    const ASN1_OBJECT      *object;
+    const X509V3_EXT_METHOD  *method;
+
+    x509 = leaf->cert->x509;
+
+    if (!(X509_get_extension_flags(x509) & EXFLAG_INVALID)) {
+        return NGX_OK;
+    }
+
+    n = X509_get_ext_count(x509);
+
+    for (i = 0; i < n; i++) {
+        ext = X509_get_ext(x509, i);
+        object = X509_EXTENSION_get_object(ext);
+        method = X509V3_EXT_get(ext);
+
+        if (method == NULL) {
+            continue;
+        }
+
+        name = OBJ_nid2ln(method->ext_nid);
+
+        if (X509_get_ext_by_OBJ(x509, object, i) >= 0) {
+            return wafcert_refuse(verdict, WAFCERT_CERT_DUPLICATE_EXTENSION,
+                                  "block %lu of content has the extension "
+                                  "\"%s\" twice", (u_long) leaf->block, name);
+        }
+
+        value = X509V3_EXT_d2i(ext);
+
+        if (value == NULL) {
+            return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
+                                  "OpenSSL cannot read the extension \"%s\" "
+                                  "of block %lu of content", name,
+                                  (u_long) leaf->block);
+        }
+
+        if (method->it) {
+            ASN1_item_free(value, ASN1_ITEM_ptr(method->it));
+
+        } else {
+            method->ext_free(value);
+        }
+    }
+
+    return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
+                          "OpenSSL takes the extensions of block %lu of "
+                          "content for invalid", (u_long) leaf->block);
+}

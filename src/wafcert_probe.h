@@ -1,0 +1,35 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#ifndef _WAFCERT_PROBE_H_INCLUDED_
+#define _WAFCERT_PROBE_H_INCLUDED_
+
+
+/*
+ * What a handshake sends, as OpenSSL loads it: for wafcert_*.c and
+ * ngx_http_wafcert_tls*.c, which alone know OpenSSL's types.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include "wafcert_cert.h"
+
+
+/* NULL: OpenSSL refuses it, or has no memory. */
+EVP_PKEY *wafcert_probe_key(wafcert_validator_t *validator,
+    wafcert_type_e type, const wafcert_key_t *key);
+
+/*
+ * Whether OpenSSL lets a server use the leaf in TLS 1.3 only: the key is for
+ * ECDSA, and keyUsage, or an extension that cannot be read, forbids signatures.
+ */
+ngx_uint_t wafcert_probe_handicap(X509 *leaf, wafcert_type_e type);
+
+
+#endif /* _WAFCERT_PROBE_H_INCLUDED_ */
