@@ -652,6 +652,7 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t                     rc;
+    const wafcert_facts_t        *facts;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     wlcf = ctx->conf;
@@ -659,9 +660,9 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
     ctx->change.project = ctx->project;
     ctx->change.quota = 0;
 
-    if (ctx->change.op != NGX_WAFCERT_DELETE
-        && ctx->change.facts->many_hosts)
-    {
+    facts = ctx->change.facts;
+
+    if (ctx->change.op != NGX_WAFCERT_DELETE && facts && facts->many_hosts) {
         return wafcert_refuse(&ctx->verdict, WAFCERT_CONTENT_TOO_MANY_HOSTS,
                               "the certificate has more than %lu hosts",
                               (u_long) wlcf->policy.max_hosts);
