@@ -92,16 +92,27 @@ ngx_wafcert_load_all(ngx_wafcert_loader_t *l)
 static void
 ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n)
 {
-    u_char     *p;
-    ngx_fd_t    fd;
-    ngx_str_t   name;
-    ngx_dir_t   dir;
+    u_char           *p;
+    ngx_fd_t          fd;
+    ngx_str_t         name;
+    ngx_dir_t         dir;
+    ngx_file_info_t   fi;
 
     p = ngx_sprintf(l->path, "%s/%02xui", l->state->path, n);
     *p = '\0';
 
     fd = ngx_wafcert_state_directory(l->state->fd, n);
     dir.dir = (fd == NGX_INVALID_FILE) ? NULL : fdopendir(fd);
+
+    /* root removes what is left of changes in no other directory */
+
+    if (dir.dir && (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
+                    || fi.st_uid != l->state->user))
+    {
+        ngx_wafcert_load_refused(l, "it belongs to another user");
+        (void) ngx_close_dir(&dir);
+        return;
+    }
 
     if (dir.dir == NULL) {
 

@@ -67,7 +67,7 @@ struct ngx_wafcert_state_s {
     uint64_t                  instance;   /* random, not 0 */
     wafcert_seal_t           *seal;
     ngx_wafcert_changes_t    *changes;
-    uint64_t                  since;      /* the generation when it was opened */
+    uint64_t                  since;      /* generation when it was opened */
     ngx_fd_t                  memory;     /* of "changes" */
     ngx_fd_t                  fd;         /* of the directory, and its lock */
     dev_t                     dev;

@@ -150,7 +150,8 @@ sub a_full_disk_kills_nobody {
     ok(($server->test)[0], 'nginx -t says nothing of a full disk');
     $server->news;
     ok(!$server->reload, 'but a reload refuses a directory on it');
-    like($server->news, qr/\[emerg\] .*"\Q$dir\E.*\(28: No space left/, 'in words');
+    like($server->news, qr/\[emerg\] .*"\Q$dir\E.*\(28: No space left/,
+         'in words');
     $server->shows($shown, 'and all goes on');
 
     unlink "$dir/filler";
@@ -175,6 +176,11 @@ sub a_full_disk_kills_nobody {
 
     $server->ends_well(qr/\[crit\] .*zone "certs"/, qr/signal 9/,
                        qr/\[emerg\] .*\(28: No space left/);
+
+    command('mount', '-o', 'remount,ro', $dir);
+    like($server->refuses_to_start // '',
+         qr/\[emerg\] .*open\(\) "\Q$dir\E\/changes" failed \(30: Read-only/,
+         'a start tells what cannot be opened on a read-only disk');
 }
 
 

@@ -94,7 +94,8 @@ for (1 .. 10) {
 
 is($wrong, 0, 'a backup is copied over it: all is served and changed');
 unlike($server->log, qr/exited on signal/, 'and no worker dies');
-is($server->request(DELETE => "/$late")->verdict, 200, 'what is newer is there');
+is($server->request(DELETE => "/$late")->verdict, 200,
+   'what is newer is there');
 ok($server->reload, 'a reload changes nothing');
 $server->settle;
 works('restored');

@@ -230,6 +230,30 @@ test_key(void **state)
 }
 
 
+static void
+test_check(void **state)
+{
+    u_char           check[3][WAFCERT_SEAL_CHECK_LEN];
+    wafcert_seal_t  *one, *again, *other;
+
+    one = seal_with(KEY);
+    again = seal_with(KEY);
+    other = seal_with("feffe9928665731c6d6a8f9467308308"
+                      "feffe9928665731c6d6a8f9467308308");
+
+    assert_int_equal(wafcert_seal_check(one, check[0]), NGX_OK);
+    assert_int_equal(wafcert_seal_check(again, check[1]), NGX_OK);
+    assert_int_equal(wafcert_seal_check(other, check[2]), NGX_OK);
+
+    assert_memory_equal(check[0], check[1], WAFCERT_SEAL_CHECK_LEN);
+    assert_memory_not_equal(check[0], check[2], WAFCERT_SEAL_CHECK_LEN);
+
+    wafcert_seal_free(one);
+    wafcert_seal_free(again);
+    wafcert_seal_free(other);
+}
+
+
 /* test case 16 of McGrew and Viega's "The Galois/Counter Mode of Operation" */
 
 static void
@@ -961,6 +985,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_key),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_vector),
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_edited),
