@@ -106,7 +106,7 @@ sub knows {
 
     my $names = '';
 
-    for (1 .. 150) {
+    for (1 .. 3000) {
         $names = names(path('known'));
         last if $names eq $expected;
         sleep 0.02;

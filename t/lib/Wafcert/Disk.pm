@@ -97,7 +97,7 @@ sub calls {
 sub wait_for {
     my ($self, $call, $n) = @_;
 
-    my $end = time + 30;
+    my $end = time + 60;
 
     until ($self->calls($call) >= $n) {
         die "$call(): not $n times within time\n" if time > $end;

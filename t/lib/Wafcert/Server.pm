@@ -37,7 +37,7 @@ use Wafcert::Fixtures ();
 our @EXPORT = qw(upload under_valgrind seeded);
 
 use constant API     => '/v1/project/waf/certificate';
-use constant TIMEOUT => 60;
+use constant TIMEOUT => $ENV{TEST_NGINX_USE_VALGRIND} ? 240 : 60;
 
 my $json = JSON::PP->new->utf8->allow_nonref;
 
