@@ -392,6 +392,8 @@ bench_ours_leaf(bench_case_t *c)
     wafcert_x509_t     *cert;
     wafcert_verdict_t   verdict;
 
+    c->validator->parts = 0;
+
     if (wafcert_x509_read(c->validator, &cert, &c->content.blocks[0].der, 1,
                           0, &verdict) != NGX_OK)
     {

@@ -37,10 +37,11 @@ static ngx_uint_t fuzz_same(const ngx_str_t *one, const ngx_str_t *two);
 
 
 static const wafcert_policy_t  fuzz_policies[] = {
-    { WAFCERT_CHAIN_REPAIR, 0, 0, 0 },
-    { WAFCERT_CHAIN_KEEP, 0, 0, 0 },
-    { WAFCERT_CHAIN_STRICT, 0, 0, 0 },
-    { WAFCERT_CHAIN_REPAIR, 2048, 1, 0 }
+    { .chain = WAFCERT_CHAIN_REPAIR },
+    { .chain = WAFCERT_CHAIN_KEEP },
+    { .chain = WAFCERT_CHAIN_STRICT },
+    { .chain = WAFCERT_CHAIN_REPAIR, .min_rsa_bits = 2048,
+      .reject_expired = 1 }
 };
 
 #define FUZZ_POLICIES  (sizeof(fuzz_policies) / sizeof(fuzz_policies[0]))

@@ -228,6 +228,8 @@ wafcert_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
 
     validator->budget = WAFCERT_BUDGET;
     validator->max_hosts = policy->max_hosts;
+    validator->parts = 0;
+    validator->stored = policy->stored;
 
     /* what the caller has in the queue stays, what we leave does not */
 

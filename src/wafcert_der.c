@@ -9,6 +9,10 @@
 #include "wafcert_der.h"
 
 
+#define WAFCERT_DER_DEPTH            32
+#define WAFCERT_DER_CONSTRUCTED_BIT  0x20
+
+
 /* One row of what wafcert_der_what() knows: the tags that come first. */
 
 typedef struct {
@@ -108,6 +112,47 @@ wafcert_der_enter(wafcert_der_t *der, ngx_uint_t tag, wafcert_der_t *inner)
     wafcert_der_init(inner, &tlv.body);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+wafcert_der_strict(const ngx_str_t *bytes, ngx_uint_t *n)
+{
+    u_char         *ends[WAFCERT_DER_DEPTH];
+    ngx_uint_t      depth;
+    wafcert_der_t   der;
+    wafcert_tlv_t   tlv;
+
+    wafcert_der_init(&der, bytes);
+    depth = 0;
+
+    for ( ;; ) {
+
+        while (wafcert_der_end(&der)) {
+
+            if (depth == 0) {
+                return NGX_OK;
+            }
+
+            der.end = ends[--depth];
+        }
+
+        if (wafcert_der_next(&der, &tlv) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        (*n)++;
+
+        if (tlv.tag & WAFCERT_DER_CONSTRUCTED_BIT) {
+
+            if (depth == WAFCERT_DER_DEPTH) {
+                return NGX_DECLINED;
+            }
+
+            ends[depth++] = der.end;
+            wafcert_der_init(&der, &tlv.body);
+        }
+    }
 }
 
 

@@ -70,6 +70,13 @@ ngx_int_t wafcert_der_bits(wafcert_der_t *der, ngx_uint_t tag,
     ngx_str_t *bits);
 
 /*
+ * Whether the bytes are DER all the way down, not counting what is wrapped in
+ * a string, and nested no deeper than any certificate.  Adds the number of
+ * elements to "n".
+ */
+ngx_int_t wafcert_der_strict(const ngx_str_t *bytes, ngx_uint_t *n);
+
+/*
  * Whether the bytes are exactly one SEQUENCE.  If not, the words say why:
  * "... the DER <words>".
  */

@@ -10,6 +10,7 @@
 
 
 #define WAFCERT_JSON_LONG       64      /* shorter values stay */
+#define WAFCERT_JSON_SHORT      8192    /* what is left must be shorter */
 
 #define wafcert_json_octets(c)  (0x0101010101010101ULL * (c))
 
@@ -95,7 +96,8 @@ wafcert_json_abridge(wafcert_json_abridged_t *abridged, const ngx_str_t *body)
 
     abridged->text.len = out - abridged->text.data;
 
-    return abridged->nvalues ? NGX_OK : NGX_DECLINED;
+    return (abridged->nvalues && abridged->text.len < WAFCERT_JSON_SHORT)
+           ? NGX_OK : NGX_DECLINED;
 }
 
 

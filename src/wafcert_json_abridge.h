@@ -22,8 +22,9 @@
  * The verdict is the same, since a complete and valid string token is replaced
  * by another one behind its ":".  The abridged body is JSON if and only if the
  * body is, with the same members.  Where jansson refuses it, the whole body is
- * to be parsed, for line and column.  A body in which \u stands anywhere is
- * not abridged, so a string with a NUL in it is a placeholder and nothing else.
+ * to be parsed, for line and column: what would still be long is not abridged.
+ * Nor is a body in which \u stands anywhere, so a string with a NUL in it is a
+ * placeholder and nothing else.
  */
 
 #define WAFCERT_JSON_VALUES  8

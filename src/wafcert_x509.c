@@ -37,6 +37,8 @@ static wafcert_x509_t *wafcert_x509_lookup(wafcert_validator_t *validator,
 static void wafcert_x509_keep(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static void wafcert_x509_free(wafcert_x509_t *cert);
+static ngx_int_t wafcert_x509_limit(wafcert_validator_t *validator,
+    const wafcert_x509_t *cert, ngx_uint_t block, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_x509_parse(wafcert_validator_t *validator,
     wafcert_x509_t *cert, const char **fault);
 static ngx_int_t wafcert_x509_decode(wafcert_validator_t *validator,
@@ -44,7 +46,12 @@ static ngx_int_t wafcert_x509_decode(wafcert_validator_t *validator,
 static ngx_int_t wafcert_x509_decode_extensions(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_fields(wafcert_x509_t *cert,
     const char **fault);
-static ngx_uint_t wafcert_x509_extensions_many(wafcert_der_t *tbs);
+static ngx_uint_t wafcert_x509_extensions_many(wafcert_x509_t *cert,
+    wafcert_der_t *tbs);
+static void wafcert_x509_weigh(wafcert_x509_t *cert,
+    const ngx_str_t *extension);
+static void wafcert_x509_weigh_names(wafcert_x509_t *cert,
+    const ngx_str_t *names);
 static ngx_int_t wafcert_x509_plain_spki(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_malformed(const ngx_str_t *der,
     ngx_uint_t block, const char *words, wafcert_verdict_t *verdict);
@@ -79,7 +86,7 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
 
     if (cert) {
         *result = cert;
-        return NGX_OK;
+        return wafcert_x509_limit(validator, cert, block, verdict);
     }
 
     cert = calloc(1, sizeof(wafcert_x509_t) + der->len);
@@ -97,13 +104,21 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     rc = wafcert_sha256(validator, der, cert->sha256);
 
     if (rc == NGX_OK) {
+        rc = wafcert_x509_fields(cert, &fault);
+    }
+
+    if (rc == NGX_OK) {
+        rc = wafcert_x509_limit(validator, cert, block, verdict);
+    }
+
+    if (rc == NGX_OK) {
         rc = wafcert_x509_parse(validator, cert, &fault);
     }
 
     if (rc != NGX_OK) {
         wafcert_x509_free(cert);
 
-        if (rc == NGX_DECLINED) {
+        if (rc == NGX_DECLINED && fault) {
             return wafcert_x509_malformed(der, block, fault, verdict);
         }
 
@@ -228,15 +243,45 @@ wafcert_x509_free(wafcert_x509_t *cert)
 }
 
 
+/* Before anything is decoded: what costs much is refused at no cost. */
+
+static ngx_int_t
+wafcert_x509_limit(wafcert_validator_t *validator, const wafcert_x509_t *cert,
+    ngx_uint_t block, wafcert_verdict_t *verdict)
+{
+    if (validator->stored) {
+        return NGX_OK;
+    }
+
+    if (!cert->strict) {
+        return wafcert_x509_malformed(&cert->der, block, "has lengths, tags "
+                                      "or a depth that no certificate has",
+                                      verdict);
+    }
+
+    if (!cert->strict_names) {
+        return wafcert_x509_malformed(&cert->der, block, "has alternative "
+                                      "names that cannot be read", verdict);
+    }
+
+    validator->parts += cert->parts;
+
+    if (validator->parts > WAFCERT_X509_PARTS) {
+        return wafcert_refuse(verdict, WAFCERT_CONTENT_TOO_MANY,
+                              "the certificates of content have more names "
+                              "and extensions than any chain needs, up to "
+                              "block %lu", (u_long) block);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
     const char **fault)
 {
     ngx_int_t  rc;
-
-    if (wafcert_x509_fields(cert, fault) != NGX_OK) {
-        return NGX_DECLINED;
-    }
 
     rc = validator->plain ? NGX_DECLINED : wafcert_walk(cert);
 
@@ -405,6 +450,9 @@ wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
           "has no public key where one is due" }
     };
 
+    cert->strict = (wafcert_der_strict(&cert->der, &cert->parts) == NGX_OK);
+    cert->strict_names = 1;
+
     wafcert_der_init(&der, &cert->der);
     (void) wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &outer);
 
@@ -430,12 +478,16 @@ wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
             *fault = "has a name that is longer than any name needs to be";
             return NGX_DECLINED;
         }
+
+        if (fields[i].max == WAFCERT_X509_NAME_MAX) {
+            cert->parts += tlv.body.len / 8;
+        }
     }
 
     spki.data = tlv.start;
     spki.len = tbs.p - tlv.start;
 
-    if (wafcert_x509_extensions_many(&tbs)) {
+    if (wafcert_x509_extensions_many(cert, &tbs)) {
         *fault = "has more extensions than any certificate needs";
         return NGX_DECLINED;
     }
@@ -450,7 +502,7 @@ wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
 
 
 static ngx_uint_t
-wafcert_x509_extensions_many(wafcert_der_t *tbs)
+wafcert_x509_extensions_many(wafcert_x509_t *cert, wafcert_der_t *tbs)
 {
     ngx_uint_t     n;
     wafcert_der_t  tagged, extensions;
@@ -476,9 +528,91 @@ wafcert_x509_extensions_many(wafcert_der_t *tbs)
         if (n == WAFCERT_X509_EXTS_MAX) {
             return 1;
         }
+
+        wafcert_x509_weigh(cert, &tlv.body);
     }
 
     return 0;
+}
+
+
+/* There may be anything in it; what is not DER is taken for the worst. */
+
+static void
+wafcert_x509_weigh(wafcert_x509_t *cert, const ngx_str_t *extension)
+{
+    ngx_uint_t     n;
+    wafcert_der_t  der;
+    wafcert_tlv_t  oid, critical, value;
+
+    wafcert_der_init(&der, extension);
+
+    if (wafcert_der_get(&der, WAFCERT_DER_OID, &oid) != NGX_OK) {
+        return;
+    }
+
+    (void) wafcert_der_get(&der, WAFCERT_DER_BOOLEAN, &critical);
+
+    if (wafcert_der_get(&der, WAFCERT_DER_OCTETS, &value) != NGX_OK) {
+        return;
+    }
+
+    if (oid.body.len == 3 && ngx_memcmp(oid.body.data, "\x55\x1d\x11", 3) == 0)
+    {
+        wafcert_x509_weigh_names(cert, &value.body);
+        return;
+    }
+
+    n = 0;
+
+    cert->parts += (wafcert_der_strict(&value.body, &n) == NGX_OK)
+                   ? n : value.body.len / 2;
+}
+
+
+/* OpenSSL reads all of them where one is of a kind that we do not read. */
+
+static void
+wafcert_x509_weigh_names(wafcert_x509_t *cert, const ngx_str_t *names)
+{
+    ngx_uint_t     all, addresses;
+    wafcert_der_t  der, inner;
+    wafcert_tlv_t  tlv;
+
+    all = 0;
+    addresses = 0;
+
+    if (wafcert_der_strict(names, &all) != NGX_OK) {
+        cert->strict_names = 0;
+        return;
+    }
+
+    wafcert_der_init(&der, names);
+
+    if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) != NGX_OK) {
+        return;
+    }
+
+    while (wafcert_der_next(&inner, &tlv) == NGX_OK) {
+
+        switch (tlv.tag) {
+
+        case WAFCERT_DER_PRIMITIVE(1):      /* mail */
+        case WAFCERT_DER_PRIMITIVE(2):      /* DNS */
+        case WAFCERT_DER_PRIMITIVE(6):      /* URI */
+            break;
+
+        case WAFCERT_DER_PRIMITIVE(7):      /* IP */
+            addresses++;
+            break;
+
+        default:
+            cert->parts += all;
+            return;
+        }
+    }
+
+    cert->parts += addresses / 4;
 }
 
 

@@ -50,6 +50,7 @@ typedef struct {
 
     X509                   *x509;           /* see wafcert_x509_open() */
     EVP_PKEY               *pkey;           /* made at the first need */
+    ngx_uint_t              parts;          /* WAFCERT_X509_PARTS */
     wafcert_public_t        public;
 
     ngx_str_t               tbs;
@@ -67,6 +68,8 @@ typedef struct {
 
     int                     digest;         /* of its signature, NIDs */
     int                     signer;
+    unsigned                strict:1;       /* it is DER all the way down */
+    unsigned                strict_names:1; /* so are the names of hosts */
     unsigned                self_signed:1;
     unsigned                not_ca:1;       /* basicConstraints say so */
     unsigned                negative:1;     /* the serial number is */
@@ -100,12 +103,22 @@ struct wafcert_validator_s {
     ngx_uint_t              budget;         /* of this upload, in 100 us */
     ngx_uint_t              max_hosts;      /* the same; 0: any number */
     u_char                  hosts_key[WAFCERT_SIPHASH_KEY_LEN];
+    ngx_uint_t              parts;          /* it has had so far */
     ngx_uint_t              clock;
     ngx_uint_t              used[WAFCERT_CACHE_SIZE];
     wafcert_x509_t         *cache[WAFCERT_CACHE_SIZE];
 
     unsigned                plain:1;
+    unsigned                stored:1;       /* this upload was judged before */
 };
+
+
+/*
+ * What all certificates of an upload may have: elements, 0.5 us each where
+ * OpenSSL has to read them; eight bytes of a name are as one, and so are four
+ * addresses.  Other names of hosts count only where OpenSSL has to read them.
+ */
+#define WAFCERT_X509_PARTS     3000
 
 
 /*

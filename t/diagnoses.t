@@ -37,6 +37,15 @@ my $jq = q(jq -n --arg name example --rawfile content cert.pem)
 
 my $no_end = sub { s/-----END.*//s };
 my $no_begin = sub { s/^.*\n// };
+sub nested {
+    my ($tag, $depth) = @_;
+
+    my $der = '';
+    $der = tlv($tag, $der) for 1 .. $depth;
+
+    return $der;
+}
+
 my $line_lost = sub { s/^(MI.*\n).*\n/$1/m };
 my $line_twice = sub { s/^(MI.*\n)(.*\n)/$1$2$2/m };
 
@@ -339,6 +348,43 @@ my @broken = (
     [ 'OpenSSL\'s trusted certificate', { content => 'rsa.trusted' },
       content_der => 'content, block 1 (TRUSTED CERTIFICATE)',
       'openssl x509 -in cert.pem -out' ],
+    [ 'BER around the extensions',
+      { content => dressed('rsa.crt', extensions => "\xa3\x80"
+                           . tlv(0x30, (tlv(0x30, "\x06\x01\x2a\x04\0")) x 100)
+                           . "\0\0") },
+      content_der => 'lengths, tags or a depth that no certificate has',
+      'openssl x509' ],
+    [ 'a length of four bytes',
+      { content => dressed('rsa.crt', extensions => "\xa3\x84\0\0\0\x09"
+                           . tlv(0x30, tlv(0x30, "\x06\x01\x2a\x04\0"))) },
+      content_der => 'lengths, tags or a depth', 'openssl x509' ],
+    [ 'nested without end',
+      { content => dressed('rsa.crt', subject => nested(0x30, 200)) },
+      content_der => 'lengths, tags or a depth', 'openssl x509' ],
+    [ 'BER in the alternative names',
+      { content => dressed('rsa.crt',
+                           extensions => names("\x82\x81\x03a.b")) },
+      content_der => 'alternative names that cannot be read', 'openssl' ],
+    [ 'thousands of registered identifiers',
+      { content => dressed('rsa.crt',
+                           extensions => names("\x82\x03a.b",
+                                               ("\x88\x01\x2a") x 30000)) },
+      content_too_many => 'more names and extensions than any chain needs, up'
+      . ' to block 1', 'server' ],
+    [ 'thousands of addresses',
+      { content => dressed('rsa.crt',
+                           extensions => names(("\x87\x04\1\2\3\4") x 15000)) },
+      content_too_many => 'more names and extensions', 'server' ],
+    [ 'an extension with thousands of elements',
+      { content => dressed('rsa.crt', extensions => tlv(0xa3, tlv(0x30,
+            tlv(0x30, "\x06\x03\x55\x1d\x25",
+                tlv(0x04, tlv(0x30, ("\x06\x01\x2a") x 20000)))))) },
+      content_too_many => 'more names and extensions', 'server' ],
+    [ 'long names in each block',
+      { content => [ map { dressed('rsa.crt', subject => tlv(0x30,
+            (tlv(0x31, tlv(0x30, "\x06\x03\x55\x04\x0a",
+                           tlv(0x0c, "\xc3\xa9" x $_)))) x 60)) } 15 .. 24 ] },
+      content_too_many => 'up to block', 'server' ],
     [ 'BER', { content => bad_der('rsa.crt', sub { substr $_, 1, 3, "\x80";
                                                    $_ .= "\0\0" }) },
       content_der => 'has an indefinite length, it is BER', 'openssl x509' ],
@@ -817,6 +863,13 @@ my @broken = (
       $jq ],
     [ 'thousands of objects', { body => '{"x": [' . '{},' x 40000 . '{}]}' },
       json_syntax => 'column 12290: there are more arrays and objects', $jq ],
+    [ 'thousands of numbers', { body => '{"x": [' . '1,' x 60000 . '1]}' },
+      json_syntax => 'column 10009: there are more members and elements', $jq ],
+    [ 'thousands of members',
+      { body => '{' . join(',', map { qq("$_":1) } 1 .. 9000) . '}' },
+      json_syntax => 'there are more members and elements', $jq ],
+    [ 'a number that is long', { body => '{"x": ' . '1' x 100000 . '}' },
+      json_syntax => 'column 1031: a number is too large', $jq ],
     [ 'a number without end', { body => '{"name": 1e999}' },
       json_syntax => 'column 14: a number is too large', $jq ],
     [ 'the name twice', { body => qq({"name": "a",\n"name": "b"}) },
@@ -964,6 +1017,14 @@ my @good = (
       weak_key => 'security level 2' ],
     [ 'SHA-1', { content => [qw(sha1.crt inter.crt)] },
       weak_key => 'signature' ],
+    [ 'a thousand names, and one of another kind',
+      { content => dressed('rsa.crt', extensions => names(
+            (map { tlv(0x82, "$_.example.com") } 1 .. 1000),
+            "\x88\x01\x2a")) }, chain_incomplete => '' ],
+    [ 'thousands of mail addresses, and a host',
+      { content => dressed('rsa.crt', extensions => names(
+            (map { tlv(0x81, "a$_\@example.com") } 1 .. 4000),
+            "\x82\x03a.b")) }, chain_incomplete => '' ],
     [ 'version 1', { content => [qw(v1.crt inter.crt)] } ],
     [ 'a common name alone', { content => [qw(cn.crt inter.crt)],
                                key => 'ec.key' } ],

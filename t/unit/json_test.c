@@ -488,7 +488,8 @@ test_crowded(void **state)
         wafcert_reason_e  reason;
         const char       *sentence;
     } cases[] = {
-        { 40000, "1", WAFCERT_NAME_CHARACTER, "'['" },
+        { 4998, "1", WAFCERT_NAME_CHARACTER, "'['" },
+        { 4999, "1", WAFCERT_JSON_SYNTAX, "more members and elements than" },
         { 4000, "\"[\\\\\\\"{[\"", WAFCERT_NAME_CHARACTER, "'['" },
         { 4094, "{}", WAFCERT_NAME_CHARACTER, "'['" },
         { 4095, "{}", WAFCERT_JSON_SYNTAX,

@@ -159,6 +159,8 @@ assert_walked(const ngx_str_t *der)
     wafcert_x509_t     *one, *two;
     wafcert_verdict_t   verdict, words;
 
+    validator->parts = 0;       /* each is an upload of its own */
+
     rc = wafcert_x509_read(validator, &one, der, 1, 0, &verdict);
 
     wafcert_validator_plain(validator, 1);

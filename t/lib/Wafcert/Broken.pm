@@ -17,7 +17,8 @@ use MIME::Base64 qw(decode_base64 encode_base64);
 use Wafcert::Fixtures ();
 
 our @EXPORT = qw(text der_of armour relabel naked edit replace join_lines
-                 bad_der rsa_key ec_key pkcs8_ec pkcs8_ed openssh);
+                 bad_der dressed names tlv rsa_key ec_key pkcs8_ec pkcs8_ed
+                 openssh);
 
 *key = \&Wafcert::Fixtures::key;
 *certificate = \&Wafcert::Fixtures::certificate;
@@ -118,6 +119,29 @@ sub bad_der {
     $edit->();
 
     return armour($label, $_);
+}
+
+
+# The same certificate with another subject, or with what is given for its
+# extensions: all of them, tag and length included.
+sub dressed {
+    my ($text, %with) = @_;
+
+    my ($tbs, @signature) = map { tlv(@$_) } members(der_of($text));
+    my @fields = map { tlv(@$_) } members($tbs);
+
+    $fields[5] = $with{subject} // $fields[5];
+    $fields[7] = $with{extensions} // $fields[7];
+
+    return armour('CERTIFICATE',
+                  tlv(0x30, tlv(0x30, @fields), @signature));
+}
+
+
+# Extensions that are alternative names alone.
+sub names {
+    return tlv(0xa3, tlv(0x30, tlv(0x30, "\x06\x03\x55\x1d\x11",
+                                   tlv(0x04, tlv(0x30, @_)))));
 }
 
 
