@@ -7,6 +7,7 @@ use Wafcert;
 
 $Wafcert::default{http_config} = <<'END';
     wafcert_zone zone=certs:1m;
+    wafcert_zone zone=edge:1m;
     proxy_cache_path cache keys_zone=answers:1m;
 END
 
@@ -19,16 +20,16 @@ __DATA__
     proxy_cache answers;
     proxy_cache_valid any 1m;
 
-    location /v1/ {
+    location /api/ {
         wafcert_api zone=certs;
         wafcert_auth request=/iam;
     }
 
     location /edge/ {
-        wafcert_validate zone=certs record=on;
+        wafcert_validate zone=edge record=on;
         wafcert_auth request=/iam;
         proxy_cache off;
-        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/waf/;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/;
     }
 
     location = /iam {
@@ -40,18 +41,18 @@ __DATA__
         return 200 '{"token": {"expires_at": "2099-01-01T00:00:00Z", "project": {"id": "p"}, "roles": [{"name": "admin"}]}}';
     }
 
-    location /waf/ {
+    location /v1/ {
         return 200 '{"id": "0123456789abcdef0123456789abcdef"}';
     }
 
 --- requests
-GET /v1/p/waf/certificate
+GET /api/v1/p/waf/certificate
 X-Auth-Token: token-that-the-service-knows
 
-GET /v1/p/waf/certificate
+GET /api/v1/p/waf/certificate
 X-Auth-Token: token-that-is-forged-and-long-enough
 
-DELETE /v1/p/waf/certificate/0123456789abcdef0123456789abcdef
+DELETE /api/v1/p/waf/certificate/0123456789abcdef0123456789abcdef
 X-Auth-Token: token-that-is-forged-and-long-enough
 
 POST /edge/v1/p/waf/certificate
@@ -59,7 +60,7 @@ X-Auth-Token: token-that-is-forged-and-long-enough
 
 {"name": "a", "content": <rsa.chain>, "key": <rsa.key>}
 
-GET /v1/p/waf/certificate
+GET /api/v1/p/waf/certificate
 X-Auth-Token: token-that-the-service-knows
 
 --- answers
@@ -115,10 +116,10 @@ error.log: was not asked: the answer came from a cache
         wafcert_validate zone=certs record=on;
         proxy_cache answers;
         proxy_cache_valid any 1m;
-        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/waf/;
+        proxy_pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/;
     }
 
-    location /waf/ {
+    location /v1/ {
         default_type application/json;
 
         if ($request_method = POST) {
@@ -132,8 +133,8 @@ error.log: was not asked: the answer came from a cache
         return 200 '{"total": 0, "items": []}';
     }
 
-    location /v1/ {
-        wafcert_api zone=certs;
+    location /known/ {
+        wafcert_api zone=certs write=off;
         wafcert_auth off;
     }
 
@@ -150,7 +151,7 @@ GET /edge/v1/p/waf/certificate
 
 GET /edge/v1/p/waf/certificate/0123456789abcdef0123456789abcdef
 
-GET /v1/p/waf/certificate
+GET /known/v1/p/waf/certificate
 
 --- answers
 200
