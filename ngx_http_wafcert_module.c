@@ -26,10 +26,10 @@ static void ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
 static char *ngx_http_wafcert_merge_api(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf);
 static char *ngx_http_wafcert_merge_edge(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *prev,
-    ngx_http_wafcert_loc_conf_t *conf);
+    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf);
 static ngx_int_t ngx_http_wafcert_base(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *base);
+static ngx_uint_t ngx_http_wafcert_begins(u_char *p, u_char *last);
 static ngx_int_t ngx_http_wafcert_add_writer(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf);
 static char *ngx_http_wafcert_zone(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -587,7 +587,7 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 #endif
 
-    return conf->edge ? ngx_http_wafcert_merge_edge(cf, clcf, prev, conf)
+    return conf->edge ? ngx_http_wafcert_merge_edge(cf, clcf, conf)
                       : ngx_http_wafcert_merge_api(cf, clcf, conf);
 }
 
@@ -627,6 +627,7 @@ ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
     conf->record = prev->record;
     conf->normalize = prev->normalize;
     conf->path = prev->path;
+    conf->base = prev->base;
 }
 
 
@@ -663,10 +664,9 @@ ngx_http_wafcert_merge_api(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
 
 static char *
 ngx_http_wafcert_merge_edge(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
-    ngx_http_wafcert_loc_conf_t *prev, ngx_http_wafcert_loc_conf_t *conf)
+    ngx_http_wafcert_loc_conf_t *conf)
 {
-    ngx_str_t   path;
-    ngx_uint_t  prefix;
+    ngx_str_t  path;
 
     if (clcf->client_body_in_file_only) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -676,26 +676,23 @@ ngx_http_wafcert_merge_edge(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
         return NGX_CONF_ERROR;
     }
 
-    prefix = !clcf->named && !clcf->noname;
+    if (conf->base.len == 0) {
+
+        path = conf->path.len ? conf->path : clcf->name;
+
+        if (conf->path.len == 0
+            && (clcf->named
 #if (NGX_PCRE)
-    prefix = prefix && clcf->regex == NULL;
+                || clcf->regex
 #endif
+               ))
+        {
+            ngx_str_set(&path, "/");
+        }
 
-    if (conf->path.len) {
-        path = conf->path;
-
-    } else if (prefix) {
-        path = clcf->name;
-
-    } else if (prev->base.len) {
-        path = prev->base;
-
-    } else {
-        ngx_str_set(&path, "/");
-    }
-
-    if (ngx_http_wafcert_base(cf, &path, &conf->base) != NGX_OK) {
-        return NGX_CONF_ERROR;
+        if (ngx_http_wafcert_base(cf, &path, &conf->base) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     return conf->proxy_pass.len && !conf->proxy_maps
@@ -704,8 +701,9 @@ ngx_http_wafcert_merge_edge(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
 
 
 /*
- * Where routes stand below a location's prefix: "/waf/v1/" of "/waf/", and
- * "/v1/" of "/", "/v", "/v1", "/v1/" and "/v1/project/waf/".
+ * Where routes stand below a prefix: "/waf/v1/" of "/waf/" and "/waf", "/v1/"
+ * of "/", of what ends with "/v1/" or in the middle of that, and of what goes
+ * on as a route does: "/v1/project/waf/".
  */
 
 static ngx_int_t
@@ -716,13 +714,7 @@ ngx_http_wafcert_base(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *base)
     last = path->data + path->len;
 
     for (p = path->data; p < last; p++) {
-
-        if (*p == '/'
-            && (last - p == 1
-                || (last - p == 2 && p[1] == 'v')
-                || (last - p >= 3 && p[1] == 'v' && p[2] == '1'
-                    && (last - p == 3 || p[3] == '/'))))
-        {
+        if (ngx_http_wafcert_begins(p, last)) {
             break;
         }
     }
@@ -738,6 +730,30 @@ ngx_http_wafcert_base(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *base)
     ngx_memcpy(p, "/v1/", sizeof("/v1/") - 1);
 
     return NGX_OK;
+}
+
+
+/* whether what is left of a prefix is the first part of a route */
+
+static ngx_uint_t
+ngx_http_wafcert_begins(u_char *p, u_char *last)
+{
+    size_t  len;
+
+    len = last - p;
+
+    if (len <= sizeof("/v1/") - 1) {
+        return ngx_strncmp(p, "/v1/", len) == 0;
+    }
+
+    if (ngx_strncmp(p, "/v1/", sizeof("/v1/") - 1) != 0) {
+        return 0;
+    }
+
+    p = ngx_strlchr(p + sizeof("/v1/") - 1, last, '/');
+
+    return p && last - p >= (ssize_t) sizeof("/waf/") - 1
+           && ngx_strncmp(p, "/waf/", sizeof("/waf/") - 1) == 0;
 }
 
 

@@ -221,7 +221,10 @@ ngx_http_wafcert_judge_route(ngx_http_request_t *r,
 
     default:
         return wafcert_refuse(&ctx->verdict, reason,
-                              "the path is not that of a certificate call");
+                              "the path is not that of a certificate call"
+                              "%s%.*s", ctx->conf->edge ? ", all of which "
+                              "begin here with " : "",
+                              (int) ctx->conf->base.len, ctx->conf->base.data);
     }
 
     if (route.id.len) {

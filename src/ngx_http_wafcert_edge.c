@@ -147,41 +147,61 @@ ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
     }
 
     rc = ngx_http_wafcert_judge_route(r, *ctx);
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
-    if (rc == NGX_OK && !ngx_http_wafcert_edge_is_judged(r, wlcf, &sent)) {
+    if (!ngx_http_wafcert_edge_is_judged(r, wlcf, &sent)) {
         return wafcert_refuse(&(*ctx)->verdict, WAFCERT_PATH_ENCODED,
                               "the path that would go to the WAF is not the "
                               "one that was judged");
     }
 
-    return rc;
+    /* what is not sent here is not to be sent by a named location either */
+
+    if (sent.data != r->unparsed_uri.data) {
+        r->valid_unparsed_uri = 0;
+    }
+
+    return NGX_OK;
 }
 
 
-/* NGX_OK, or NGX_DECLINED: it is somebody else's */
+/* NGX_OK, or NGX_DECLINED: it is somebody else's, in whichever way it is sent */
 
 static ngx_int_t
 ngx_http_wafcert_edge_ours(ngx_http_request_t *r, ngx_str_t *sent)
 {
     u_char                    *buf;
-    ngx_str_t                  path;
+    ngx_str_t                  paths[3];
+    ngx_uint_t                 i;
     ngx_http_wafcert_route_t   route;
 
     if (ngx_http_wafcert_find_route(r, &route) != WAFCERT_API_NOT_FOUND) {
         return NGX_OK;
     }
 
-    path = ngx_http_wafcert_edge_path(sent);
+    paths[0] = r->uri;
+    paths[1] = ngx_http_wafcert_edge_path(sent);
+    paths[2] = ngx_http_wafcert_edge_path(&r->unparsed_uri);
 
-    buf = ngx_pnalloc(r->pool, ngx_max(path.len, r->uri.len));
-    if (buf == NULL) {
-        return NGX_ERROR;
+    for (i = 0; i < 3; i++) {
+
+        if (i && paths[i].data == paths[i - 1].data) {
+            continue;
+        }
+
+        buf = ngx_pnalloc(r->pool, paths[i].len);
+        if (buf == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (wafcert_path_names_certificate(buf, &paths[i])) {
+            return NGX_OK;
+        }
     }
 
-    return (wafcert_path_names_certificate(buf, &r->uri)
-            || (sent->data != r->uri.data
-                && wafcert_path_names_certificate(buf, &path)))
-           ? NGX_OK : NGX_DECLINED;
+    return NGX_DECLINED;
 }
 
 

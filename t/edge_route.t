@@ -46,6 +46,9 @@ my %servers = (
     v => "location /v { $edge; $pass; }",
     short => "location /waf { $edge; $pass; }",
     tenant => "location /v1/p/waf/ { $edge; $pass; }",
+    below => "location /v1/p/ { $edge; $pass; }",
+    atroot => "location /v1/p/ { $edge path=/; $pass; }",
+    api => "location /api/v1 { $edge; $pass; }",
     exact => "location = /$list { $edge; $pass; }",
     regex => "location ~ ^/ { $edge; $pass; }",
     path => "location ~ ^/ { $edge path=/waf/; $pass; }",
@@ -73,6 +76,8 @@ my %servers = (
     admit => "location / { $edge; proxy_pass http://127.0.0.1:$closed;"
              . " error_page 502 504 = \@waf; } location \@waf { $edge;"
              . " wafcert_auth tokens=tokens; $pass; }",
+    mapped => "location / { $edge; proxy_pass http://127.0.0.1:$closed/;"
+             . " error_page 502 504 = \@waf; } location \@waf { $pass; }",
     limit => "location / { $edge; limit_req zone=project; $pass; }",
     return => "location / { $edge; }",
 );
@@ -168,6 +173,9 @@ is_judged(v1 => "/$list", "/$list", 'location /v1/');
 is_judged(v => "/$list", "/$list", 'a prefix that ends within');
 is_judged(short => "/waf/$list", "/waf/$list", 'one without a slash');
 is_judged(tenant => "/$list", "/$list", 'one that has a part of the route');
+is_judged(below => "/v1/p/$list", "/v1/p/$list", 'not a part of it');
+is_judged(atroot => "/$list", "/$list", 'a part of it, with path=');
+is_judged(api => "/api/$list", "/api/$list", 'one that ends with "v1"');
 is_judged(exact => "/$list", "/$list", 'one that is all of it');
 is_judged(regex => "/$list", "/$list", 'a regular expression');
 is_judged(path => "/waf/$list", "/waf/$list", 'path=');
@@ -187,6 +195,7 @@ is_judged(named => "/$list", "/$list", 'error_page');
 for ([ root => "/waf/$list" ], [ root => "/x/v1/$list" ],
      [ waf => '/waf/x/v1/p/waf/certificate' ], [ waf => "/waf/waf/$list" ],
      [ strip => "/waf/waf/$list" ], [ short => "/waf$list" ],
+     [ below => "/$list" ], [ atroot => "/v1/p/$list" ],
      [ v1 => "/v1/$list" ], [ regex => "/waf/$list" ], [ path => "/$list" ],
      [ cut => "/waf/waf/$list" ], [ within => "/waf/old/old/$list" ],
      [ cutpath => "/waf/api/$list" ], [ nested => "/v1/p/$list" ])
@@ -218,6 +227,10 @@ is(comes_to(strip => "GET /waf//v1/%70/waf/certificate"), "/$list",
 is(comes_to(cut => "GET /waf//v1/%70/waf/certificate"), "/$list",
    'and after a rewrite');
 is(comes_to(uri => "GET //v1/%70/waf/certificate"), "/$list", 'and from $uri');
+is(comes_to(mapped => "GET //v1/%70/waf/certificate"), "/$list",
+   'and from a named location after that');
+is(comes_to(mapped => "GET /$list/../x"), '404 api_not_found',
+   'where something else may arrive as it came');
 is(comes_to(rawcut => "GET /waf/$list"), '400 path_encoded',
    'but not where another one is sent than was judged');
 

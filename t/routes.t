@@ -8,7 +8,8 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: wherever the location puts it
+=== TEST 1: wherever the location puts it: a gateway's is anywhere
+--- skip_eval: 2: $ENV{WAFCERT_EDGE}
 --- config
     location / {
         wafcert_api zone=certs;
