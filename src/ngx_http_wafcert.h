@@ -195,6 +195,10 @@ struct ngx_http_wafcert_ctx_s {
     unsigned                      validated:1;    /* "bundle" is to be freed */
     unsigned                      prepared:1;     /* "change" is filled in */
 
+    /* show, create, modify: of what "current" has become */
+    ngx_wafcert_survey_t          taken;
+    ngx_wafcert_survey_t          won;
+
     ngx_http_wafcert_list_t      *list;
 
     /* on its way through an edge */
@@ -487,12 +491,20 @@ int64_t ngx_http_wafcert_now(void);
 /* Answers a list with "?serves=". */
 ngx_int_t ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg);
 
-/* Finds record->bind_hosts, in the pool.  NGX_OK or NGX_ERROR: no memory. */
-ngx_int_t ngx_http_wafcert_bind_hosts(ngx_http_request_t *r, u_char *id,
-    wafcert_record_t *record, ngx_pool_t *pool);
+/*
+ * Finds record->bind_hosts, in the pool.  "survey" is zero at first, here and
+ * below.  NGX_OK; NGX_AGAIN: call again, when others have had their turn;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_wafcert_bind_hosts(ngx_http_request_t *r,
+    ngx_wafcert_survey_t *survey, u_char *id, wafcert_record_t *record,
+    ngx_pool_t *pool);
 
-/* What keeps servers from sending the certificate. */
-void ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
+/*
+ * What keeps servers from sending the certificate, by ctx->taken.  Each call is
+ * a turn.  NGX_OK or NGX_AGAIN.
+ */
+ngx_int_t ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
     wafcert_record_t *record);
 
 

@@ -30,6 +30,10 @@ static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
 static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
+static void ngx_http_wafcert_show_later(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_show_current(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 
 ngx_int_t
@@ -597,12 +601,8 @@ ngx_http_wafcert_content_type(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_wafcert_show(ngx_http_request_t *r)
 {
-    size_t                        size;
-    int64_t                       now;
     ngx_int_t                     rc;
-    ngx_buf_t                    *b;
-    ngx_uint_t                    key, parts;
-    ngx_wafcert_copy_t            copy;
+    ngx_uint_t                    key;
     ngx_http_wafcert_ctx_t       *ctx;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
@@ -616,7 +616,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
 
     key = (wlcf->return_key == NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS);
 
-    rc = ngx_http_wafcert_get(r, ctx, key, r->pool, &copy);
+    rc = ngx_http_wafcert_get(r, ctx, key, r->pool, &ctx->current);
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -626,28 +626,85 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
         return ngx_http_wafcert_refuse(r);
     }
 
-    ngx_http_wafcert_about(ctx, &copy.record);
-    ngx_http_wafcert_serve_warnings(r, &copy.record);
+    ngx_http_wafcert_about(ctx, &ctx->current.record);
 
-    if (ngx_http_wafcert_bind_hosts(r, ctx->change.id, &copy.record, r->pool)
-        != NGX_OK)
-    {
+    rc = ngx_http_wafcert_show_current(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+
+        ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_show_later);
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+
+        return NGX_DONE;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_wafcert_show_later(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_wafcert_show_current(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        return;
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* NGX_AGAIN: its names are many, and others have their turn first */
+
+static ngx_int_t
+ngx_http_wafcert_show_current(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    size_t             size;
+    int64_t            now;
+    ngx_int_t          rc;
+    ngx_buf_t         *b;
+    ngx_uint_t         parts;
+    wafcert_key_t     *key;
+    wafcert_record_t  *record;
+
+    record = &ctx->current.record;
+    key = ctx->current.key.der.data ? &ctx->current.key : NULL;
+
+    if (ngx_http_wafcert_serve_warnings(r, record) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    ctx->won.seen = 0;
+
+    rc = ngx_http_wafcert_bind_hosts(r, &ctx->won, ctx->change.id, record,
+                                     r->pool);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     now = ngx_http_wafcert_now();
     parts = WAFCERT_JSON_CONTENT|WAFCERT_JSON_STATUS|WAFCERT_JSON_DETAILS;
 
-    size = wafcert_json_certificate(NULL, &copy.record,
-                                    key ? &copy.key : NULL, parts, now);
+    size = wafcert_json_certificate(NULL, record, key, parts, now);
 
-    b = ngx_http_wafcert_buf(r->pool, size, key);
+    b = ngx_http_wafcert_buf(r->pool, size, key != NULL);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b->last += wafcert_json_certificate(b->last, &copy.record,
-                                        key ? &copy.key : NULL, parts, now);
+    b->last += wafcert_json_certificate(b->last, record, key, parts, now);
 
-    return ngx_http_wafcert_answer(r, b, copy.record.revision);
+    return ngx_http_wafcert_answer(r, b, record->revision);
 }

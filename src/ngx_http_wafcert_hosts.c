@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_wafcert_serves_name(ngx_http_request_t *r,
 static ngx_wafcert_place_t *ngx_http_wafcert_serves_places(
     ngx_http_request_t *r, ngx_wafcert_view_t *view, ngx_str_t *project,
     ngx_wafcert_name_t *name, int64_t now, ngx_uint_t *n);
+static ngx_int_t ngx_http_wafcert_survey(ngx_http_request_t *r,
+    ngx_wafcert_survey_t *survey);
 
 
 /* in the order of ngx_wafcert_standing_e */
@@ -200,30 +202,29 @@ ngx_http_wafcert_serves_places(ngx_http_request_t *r,
 
 
 ngx_int_t
-ngx_http_wafcert_bind_hosts(ngx_http_request_t *r, u_char *id,
-    wafcert_record_t *record, ngx_pool_t *pool)
+ngx_http_wafcert_bind_hosts(ngx_http_request_t *r,
+    ngx_wafcert_survey_t *survey, u_char *id, wafcert_record_t *record,
+    ngx_pool_t *pool)
 {
     u_char                       *p, *last, digest[20];
     ngx_int_t                     rc;
     ngx_str_t                     won, host;
     ngx_uint_t                    n;
     ngx_sha1_t                    sha1;
-    ngx_http_wafcert_ctx_t       *ctx;
-    ngx_http_wafcert_view_t      *view;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     ngx_str_null(&record->bind_hosts);
 
-    view = ngx_http_wafcert_project_view(r, &ctx->project);
-    if (view == NULL) {
+    if (ngx_http_wafcert_survey(r, survey) != NGX_OK) {
         return NGX_OK;
     }
 
-    rc = ngx_wafcert_won(wlcf->shm_zone->data, &view->view, &ctx->project, id,
-                         ngx_http_wafcert_now(), pool, &won);
+    rc = ngx_wafcert_won(wlcf->shm_zone->data, survey, id, pool);
+
+    won = survey->hosts;
+
     if (rc != NGX_OK || won.len == 0) {
         return rc;
     }
@@ -260,30 +261,58 @@ ngx_http_wafcert_bind_hosts(ngx_http_request_t *r, u_char *id,
 }
 
 
-void
+ngx_int_t
 ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
     wafcert_record_t *record)
 {
+    ngx_int_t                     rc;
     ngx_http_wafcert_ctx_t       *ctx;
-    ngx_http_wafcert_view_t      *view;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
+    if (ngx_http_wafcert_survey(r, &ctx->taken) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    record->level = ctx->taken.view->level;
+
+    if (ctx->alone) {
+        return NGX_OK;
+    }
+
+    ctx->taken.seen = 0;
+
+    rc = ngx_wafcert_taken(wlcf->shm_zone->data, &ctx->taken,
+                           &record->facts->hosts, &record->taken);
+
+    return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* NGX_DECLINED: no server serves the project's certificates */
+
+static ngx_int_t
+ngx_http_wafcert_survey(ngx_http_request_t *r, ngx_wafcert_survey_t *survey)
+{
+    ngx_http_wafcert_ctx_t   *ctx;
+    ngx_http_wafcert_view_t  *view;
+
+    if (survey->view) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     view = ngx_http_wafcert_project_view(r, &ctx->project);
 
     if (view == NULL) {
-        return;
+        return NGX_DECLINED;
     }
 
-    record->level = view->view.level;
+    survey->view = &view->view;
+    survey->project = ctx->project;
+    survey->now = ngx_http_wafcert_now();
 
-    if (ctx->alone) {
-        return;
-    }
-
-    (void) ngx_wafcert_taken(wlcf->shm_zone->data, &view->view, &ctx->project,
-                             &record->facts->hosts, ngx_http_wafcert_now(),
-                             &record->taken);
+    return NGX_OK;
 }

@@ -33,11 +33,13 @@ struct ngx_http_wafcert_list_s {
     ngx_uint_t            sent;
 
     ngx_pool_t           *pool;       /* of the item's "bind_host" */
+    ngx_wafcert_survey_t  won;        /* the same */
     ngx_chain_t          *free;
     ngx_chain_t          *busy;
     unsigned              counted:1;
     unsigned              started:1;
-    unsigned              pending:1;  /* "copy" has yet to be written */
+    unsigned              pending:1;  /* "copy" has yet to be written, */
+    unsigned              bound:1;    /* and has its "bind_host" */
     unsigned              complete:1; /* the last buffer has been made */
 };
 
@@ -64,6 +66,8 @@ static ngx_chain_t *ngx_http_wafcert_list_get_buf(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_list_fill(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list, ngx_buf_t *b);
 static ngx_int_t ngx_http_wafcert_list_next(ngx_http_request_t *r,
+    ngx_http_wafcert_list_t *list);
+static ngx_int_t ngx_http_wafcert_list_hosts(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list);
 static ngx_int_t ngx_http_wafcert_list_item(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list, ngx_buf_t *b);
@@ -335,6 +339,8 @@ ngx_http_wafcert_list_proceed(ngx_http_request_t *r,
         ngx_delete_posted_event(&ctx->event);
     }
 
+    list->won.seen = 0;
+
     rc = list->counted ? ngx_http_wafcert_list_send(r, list)
                        : ngx_http_wafcert_list_count(r, list);
 
@@ -526,12 +532,13 @@ ngx_http_wafcert_list_next(ngx_http_request_t *r,
     ngx_http_wafcert_list_t *list)
 {
     ngx_int_t                     rc;
+    ngx_uint_t                    seen;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     if (list->pending) {
-        return NGX_OK;
+        return ngx_http_wafcert_list_hosts(r, list);
     }
 
     if (list->sent >= list->size) {
@@ -547,6 +554,7 @@ ngx_http_wafcert_list_next(ngx_http_request_t *r,
     list->pending = 1;
 
     if (!(list->parts & WAFCERT_JSON_HOST)) {
+        list->bound = 1;
         return NGX_OK;
     }
 
@@ -555,8 +563,32 @@ ngx_http_wafcert_list_next(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return ngx_http_wafcert_bind_hosts(r, list->scan.id, &list->copy.record,
-                                       list->pool);
+    seen = list->won.seen;
+    ngx_memzero(&list->won, sizeof(ngx_wafcert_survey_t));
+    list->won.seen = seen;
+
+    return ngx_http_wafcert_list_hosts(r, list);
+}
+
+
+/* NGX_AGAIN: others have their turn first */
+
+static ngx_int_t
+ngx_http_wafcert_list_hosts(ngx_http_request_t *r,
+    ngx_http_wafcert_list_t *list)
+{
+    ngx_int_t  rc;
+
+    if (list->bound) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_wafcert_bind_hosts(r, &list->won, list->scan.id,
+                                     &list->copy.record, list->pool);
+
+    list->bound = (rc == NGX_OK);
+
+    return rc;
 }
 
 
@@ -601,6 +633,7 @@ ngx_http_wafcert_list_item(ngx_http_request_t *r,
                                  list->scan.now);
 
     list->pending = 0;
+    list->bound = 0;
     ngx_http_wafcert_list_cleanup(list);
 
     return NGX_OK;

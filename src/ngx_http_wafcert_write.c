@@ -45,6 +45,8 @@ static ngx_int_t ngx_http_wafcert_existing(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_done_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_done_later(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 
 ngx_int_t
@@ -177,7 +179,8 @@ ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
 
 /*
  * NGX_AGAIN: another change came first, judge again.  NGX_BUSY: another one is
- * under way.  NGX_DONE: this one is being committed.  NGX_DECLINED: refused.
+ * under way.  NGX_DONE: this one is being committed, or its answer is yet to
+ * be made.  NGX_DECLINED: refused.
  * Otherwise what finalizes the request.
  */
 
@@ -751,8 +754,13 @@ ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
         revision = 0;
     }
 
-    if (parts & WAFCERT_JSON_DETAILS) {
-        ngx_http_wafcert_serve_warnings(r, record);
+    if ((parts & WAFCERT_JSON_DETAILS)
+        && ngx_http_wafcert_serve_warnings(r, record) == NGX_AGAIN)
+    {
+        ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_done_later);
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+
+        return NGX_DONE;
     }
 
     if (ctx->dry_run) {
@@ -773,6 +781,21 @@ ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     b->last += wafcert_json_certificate(b->last, record, key, parts, now);
 
     return ngx_http_wafcert_answer(r, b, revision);
+}
+
+
+static void
+ngx_http_wafcert_done_later(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_wafcert_done(r, ctx, &ctx->current.record,
+                               &ctx->current.key);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
 }
 
 

@@ -8,8 +8,8 @@
 #include "ngx_wafcert_hosts.h"
 
 
-/* names that one hold of the lock may judge */
-#define NGX_WAFCERT_STEP  32
+/* names, and certificates for them, that are looked at in a turn */
+#define NGX_WAFCERT_STEP  256
 
 /* what makes a certificate better than another one of its project */
 #define NGX_WAFCERT_GRADE_COMPLETE  1
@@ -23,6 +23,7 @@
 typedef struct {
     ngx_wafcert_view_t      *view;
     int64_t                  now;
+    ngx_uint_t               seen;          /* names and certificates */
     ngx_wafcert_project_t   *owner;         /* NULL: nothing is valid */
     int64_t                  since;
     uint64_t                 sequence;
@@ -52,9 +53,11 @@ static int ngx_libc_cdecl ngx_wafcert_places_cmp(const void *one,
     const void *two);
 static ngx_wafcert_node_t *ngx_wafcert_find_locked(ngx_wafcert_sh_t *sh,
     ngx_str_t *project, ngx_rbtree_key_t key, u_char *id);
-static ngx_wafcert_host_t *ngx_wafcert_won_step_locked(
-    ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
-    ngx_wafcert_host_t *host, ngx_str_t *hosts);
+static ngx_int_t ngx_wafcert_won_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n,
+    ngx_wafcert_survey_t *survey);
+static ngx_uint_t ngx_wafcert_is_project(ngx_wafcert_project_t *project,
+    const ngx_str_t *name);
 
 
 ngx_int_t
@@ -76,6 +79,7 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
     ranking.view = view;
     ranking.now = now;
+    ranking.seen = 0;
 
     ngx_wafcert_zone_lock(store);
 
@@ -125,6 +129,7 @@ ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
     ngx_wafcert_walk_t   walk;
     ngx_wafcert_host_t  *host;
 
+    ranking->seen++;
     ranking->owner = NULL;
     ranking->grade = 0;
     ranking->until = INT64_MAX;
@@ -134,6 +139,7 @@ ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
 
     while ((host = ngx_wafcert_walk_next_locked(&walk))) {
         ngx_wafcert_rank_owner_locked(ranking, host);
+        ranking->seen++;
     }
 
     ngx_wafcert_walk_start_locked(&walk, sh, name);
@@ -320,6 +326,7 @@ ngx_wafcert_places(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
     ranking.view = view;
     ranking.now = now;
+    ranking.seen = 0;
 
     ngx_wafcert_zone_lock(store);
 
@@ -475,105 +482,91 @@ ngx_wafcert_find_locked(ngx_wafcert_sh_t *sh, ngx_str_t *project,
 
 
 ngx_int_t
-ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
-    ngx_str_t *project, u_char *id, int64_t now, ngx_pool_t *pool,
-    ngx_str_t *hosts)
+ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_survey_t *survey,
+    u_char *id, ngx_pool_t *pool)
 {
-    size_t                  size, need;
-    uint64_t                version;
-    ngx_uint_t              i, done, room;
+    size_t                  need;
+    ngx_int_t               rc;
     ngx_rbtree_key_t        key;
     ngx_wafcert_node_t     *n;
-    ngx_wafcert_host_t     *host;
     ngx_wafcert_ranking_t   ranking;
 
-    size = 0;
-    done = 0;
-    version = 0;
-    ngx_str_null(hosts);
+    ranking.view = survey->view;
+    ranking.now = survey->now;
+    ranking.seen = survey->seen;
 
-    ranking.view = view;
-    ranking.now = now;
+    need = 0;
+    key = ngx_wafcert_index_string_key(&survey->project);
 
-    key = ngx_wafcert_index_string_key(project);
+    ngx_wafcert_zone_lock(store);
 
-    for ( ;; ) {
+    n = ngx_wafcert_find_locked(store->sh, &survey->project, key, id);
 
-        ngx_wafcert_zone_lock(store);
+    if (n == NULL) {
+        survey->hosts.len = 0;
+        rc = NGX_OK;
 
-        n = ngx_wafcert_find_locked(store->sh, project, key, id);
-
-        if (n == NULL) {
-            ngx_wafcert_zone_unlock(store);
-            hosts->len = 0;
-            return NGX_OK;
-        }
-
-        /* another version is looked at from its start */
-
-        if (n->version != version) {
-            version = n->version;
-            done = 0;
-            hosts->len = 0;
-        }
-
+    } else if (n->hosts_len > survey->size) {
         need = n->hosts_len;
-        room = (hosts->data && need <= size);
-        host = NULL;
+        rc = NGX_AGAIN;
 
-        if (room) {
-            host = n->hosts;
-
-            for (i = 0; i < done && host; i++) {
-                host = ngx_wafcert_host_next(host);
-            }
-
-            if (host) {
-                host = ngx_wafcert_won_step_locked(&ranking, store->sh, host,
-                                                   hosts);
-                done += NGX_WAFCERT_STEP;
-            }
-        }
-
-        ngx_wafcert_zone_unlock(store);
-
-        if (!room) {
-            size = need;
-
-            hosts->data = ngx_pnalloc(pool, size);
-            if (hosts->data == NULL) {
-                return NGX_ERROR;
-            }
-
-            hosts->len = 0;
-            done = 0;
-            continue;
-        }
-
-        if (host == NULL) {
-            return NGX_OK;
-        }
+    } else {
+        rc = ngx_wafcert_won_locked(&ranking, store->sh, n, survey);
     }
+
+    ngx_wafcert_zone_unlock(store);
+
+    survey->seen = ranking.seen;
+
+    if (need) {
+
+        if (survey->hosts.data) {
+            ngx_pfree(pool, survey->hosts.data);
+        }
+
+        survey->hosts.data = ngx_pnalloc(pool, need);
+        if (survey->hosts.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        survey->size = need;
+        survey->version = 0;
+
+        return ngx_wafcert_won(store, survey, id, pool);
+    }
+
+    return rc;
 }
 
 
-/* returns the first that was not looked at */
-
-static ngx_wafcert_host_t *
-ngx_wafcert_won_step_locked(ngx_wafcert_ranking_t *ranking,
-    ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host, ngx_str_t *hosts)
+static ngx_int_t
+ngx_wafcert_won_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n, ngx_wafcert_survey_t *survey)
 {
     u_char              *p;
-    ngx_uint_t           i;
-    ngx_wafcert_node_t  *n;
+    ngx_str_t           *hosts;
     ngx_wafcert_name_t   name;
+    ngx_wafcert_host_t  *host;
 
-    n = host->record;
+    hosts = &survey->hosts;
 
-    for (i = 0;
-         i < NGX_WAFCERT_STEP && host;
-         i++, host = ngx_wafcert_host_next(host))
+    /* what has changed meanwhile is looked at from its start */
+
+    if (survey->version != n->version) {
+        survey->version = n->version;
+        survey->done = 0;
+        hosts->len = 0;
+    }
+
+    for (host = n->hosts ? n->hosts + survey->done : NULL;
+         host;
+         host = ngx_wafcert_host_next(host))
     {
+        if (ranking->seen >= NGX_WAFCERT_STEP) {
+            return NGX_AGAIN;
+        }
+
+        survey->done++;
 
         if (ngx_wafcert_host_name_locked(sh, host, &name) != NGX_OK) {
             continue;
@@ -581,63 +574,75 @@ ngx_wafcert_won_step_locked(ngx_wafcert_ranking_t *ranking,
 
         ngx_wafcert_rank_locked(ranking, sh, &name);
 
-        if (ranking->winners[n->type] != n) {
-            continue;
+        if (ranking->winners[n->type] == n) {
+            p = ngx_cpymem(hosts->data + hosts->len, name.host.data,
+                           name.host.len);
+            *p = '\0';
+
+            hosts->len += name.host.len + 1;
         }
-
-        p = ngx_cpymem(hosts->data + hosts->len, name.host.data,
-                       name.host.len);
-        *p = '\0';
-
-        hosts->len += name.host.len + 1;
     }
 
-    return host;
+    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
-    ngx_str_t *project, const ngx_str_t *hosts, int64_t now, ngx_str_t *taken)
+ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_survey_t *survey,
+    const ngx_str_t *hosts, ngx_str_t *taken)
 {
-    size_t                  i;
+    ngx_int_t               rc;
     ngx_str_t               host;
-    ngx_uint_t              other;
     ngx_wafcert_name_t      name;
-    ngx_wafcert_project_t  *owner;
     ngx_wafcert_ranking_t   ranking;
 
-    ranking.view = view;
-    ranking.now = now;
+    ranking.view = survey->view;
+    ranking.now = survey->now;
+    ranking.seen = survey->seen;
 
-    for (i = 0; i < hosts->len; i += host.len + 1) {
+    rc = NGX_DECLINED;
 
-        host.data = hosts->data + i;
+    ngx_wafcert_zone_lock(store);
+
+    for ( /* void */ ; survey->done < hosts->len; survey->done += host.len + 1)
+    {
+        if (ranking.seen >= NGX_WAFCERT_STEP) {
+            rc = NGX_AGAIN;
+            break;
+        }
+
+        host.data = hosts->data + survey->done;
         host.len = ngx_strlen(host.data);
 
-        if (ngx_wafcert_name_init(store, &name, host.data, host.len)
-            != NGX_OK) {
+        if (ngx_wafcert_name_make(store->sh, &name, host.data, host.len)
+            != NGX_OK)
+        {
+            ranking.seen++;
             continue;
         }
 
-        ngx_wafcert_zone_lock(store);
-
         ngx_wafcert_rank_locked(&ranking, store->sh, &name);
 
-        owner = ranking.owner;
-
-        other = owner
-                && (owner->len != project->len
-                    || ngx_memcmp(owner->name, project->data, project->len)
-                       != 0);
-
-        ngx_wafcert_zone_unlock(store);
-
-        if (other) {
+        if (ranking.owner
+            && !ngx_wafcert_is_project(ranking.owner, &survey->project))
+        {
             *taken = host;
-            return NGX_OK;
+            rc = NGX_OK;
+            break;
         }
     }
 
-    return NGX_DECLINED;
+    ngx_wafcert_zone_unlock(store);
+
+    survey->seen = ranking.seen;
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_wafcert_is_project(ngx_wafcert_project_t *project, const ngx_str_t *name)
+{
+    return project->len == name->len
+           && ngx_memcmp(project->name, name->data, name->len) == 0;
 }

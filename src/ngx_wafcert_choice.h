@@ -114,20 +114,38 @@ ngx_int_t ngx_wafcert_place_item(ngx_wafcert_store_t *store,
     u_char *item);
 
 /*
- * The names that a certificate wins now, each with a NUL byte after it, in the
- * pool.  NGX_OK, also where it is gone; NGX_ERROR: no memory.
+ * Looks at one name of a certificate after the other, and at no more in a turn
+ * than others can wait for.  The caller sets the first three members, and the
+ * others to zero; and "seen" for each turn.
+ */
+
+typedef struct {
+    ngx_wafcert_view_t      *view;
+    ngx_str_t                project;
+    int64_t                  now;
+
+    ngx_uint_t               seen;          /* in this turn */
+    size_t                   done;          /* names, or their bytes */
+    uint64_t                 version;       /* whose names they are */
+    ngx_str_t                hosts;         /* so far */
+    size_t                   size;          /* allocated */
+} ngx_wafcert_survey_t;
+
+
+/*
+ * The names that a certificate wins, each with a NUL byte after it, into
+ * survey->hosts, in the pool.  NGX_OK, also where it is gone; NGX_AGAIN: call
+ * again, in another turn; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_wafcert_won(ngx_wafcert_store_t *store,
-    ngx_wafcert_view_t *view, ngx_str_t *project, u_char *id, int64_t now,
-    ngx_pool_t *pool, ngx_str_t *hosts);
+    ngx_wafcert_survey_t *survey, u_char *id, ngx_pool_t *pool);
 
 /*
  * The first name in "hosts", as in wafcert_facts_t, that another project has
- * a valid certificate for.  NGX_DECLINED: there is none.
+ * a valid certificate for.  NGX_DECLINED: there is none.  NGX_AGAIN: as above.
  */
 ngx_int_t ngx_wafcert_taken(ngx_wafcert_store_t *store,
-    ngx_wafcert_view_t *view, ngx_str_t *project, const ngx_str_t *hosts,
-    int64_t now, ngx_str_t *taken);
+    ngx_wafcert_survey_t *survey, const ngx_str_t *hosts, ngx_str_t *taken);
 
 
 #endif /* _NGX_WAFCERT_CHOICE_H_INCLUDED_ */

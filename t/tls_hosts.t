@@ -194,7 +194,7 @@ $server->settle;
 
 is(create($server, 'project', 'again', unsigned([ @many[0 .. 500] ]))->verdict,
    '400 content_too_many_hosts', 'one more than that');
-is($server->request(PUT => "/$most->{id}", '{"name": "moved"}')->verdict,
+is($server->request(PUT => "/$most->{id}", '{"name": "most-of-all"}')->verdict,
    '200', 'a new name');
 
 my ($key) = $most->{key} =~ s/\n/\\n/gr;
@@ -249,6 +249,41 @@ for my $what (sort keys %id) {
 }
 
 cmp_ok($used{collide}, '<', 4 * $used{plain}, 'names that collide');
+
+
+# others have their turn while the names of one are looked at: each turn of the
+# event loop has a line in a debug log
+
+$server->configure(level => 'debug');
+ok($server->reload, 'a debug log');
+$server->settle;
+
+sub turns {
+    my (@request) = @_;
+
+    $server->news;
+    is($server->request(@request)->verdict, '200', "@request[0, 1]");
+
+    return scalar(() = $server->news =~ /worker cycle/g);
+}
+
+SKIP: {
+    skip 'nginx has no debug log', 6 unless turns(GET => '');
+
+    my $one = put(turn => unsigned([ 'turn.test' ]));
+
+    my $few = turns(GET => "/$one->{id}");
+    my $more = turns(GET => "/$most->{id}");
+    cmp_ok($more, '>=', $few + 6, 'show');
+
+    $few = turns(GET => '?host=true&name=turn');
+    $more = turns(GET => '?host=true&name=most');
+    cmp_ok($more, '>=', $few + 3, 'list');
+}
+
+$server->configure(level => 'notice');
+ok($server->reload, 'no debug log');
+$server->settle;
 
 
 # they are the same after a restart
