@@ -76,8 +76,10 @@ sub call {
 }
 
 sub names {
-    return join ' ', sort map { $_->{name} }
-                     @{$server->request(GET => path('known'))->json->{items}};
+    # a worker that was told to quit may close a connection without an answer
+    my $list = $server->request(GET => path('known')) // return '?';
+
+    return join ' ', sort map { $_->{name} } @{$list->json->{items}};
 }
 
 sub knows {
