@@ -167,7 +167,7 @@ ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
 }
 
 
-/* NGX_OK, or NGX_DECLINED: it is somebody else's, in whichever way it is sent */
+/* NGX_OK, or NGX_DECLINED: somebody else's, in whichever way it is sent */
 
 static ngx_int_t
 ngx_http_wafcert_edge_ours(ngx_http_request_t *r, ngx_str_t *sent)
