@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_wafcert.h"
+#include "ngx_wafcert_flush.h"
 #include "ngx_wafcert_sync.h"
 
 
@@ -1240,6 +1241,12 @@ ngx_http_wafcert_init_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < wmcf->zones.nelts; i++) {
         ngx_wafcert_sync_sweep(zone[i]->data, cycle->log);
+
+        if (ngx_wafcert_flush_init(cycle, zone[i]->data, wmcf->validator)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_wafcert_tls_init_process(cycle, wmcf);
@@ -1267,11 +1274,20 @@ ngx_http_wafcert_no_core_dump(ngx_log_t *log)
 static void
 ngx_http_wafcert_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                     i;
+    ngx_shm_zone_t               **zone;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wafcert_module);
 
     if (wmcf && wmcf->validator) {
+
+        zone = wmcf->zones.elts;
+
+        for (i = 0; i < wmcf->zones.nelts; i++) {
+            ngx_wafcert_flush_exit(zone[i]->data);
+        }
+
         ngx_http_wafcert_tls_exit_process(wmcf);
         wafcert_validator_free(wmcf->validator);
     }

@@ -305,10 +305,6 @@ ngx_int_t ngx_http_wafcert_current_pem(ngx_http_request_t *r,
 /* Whether ctx->change leaves ctx->current as it is, but for the time. */
 ngx_uint_t ngx_http_wafcert_changes_nothing(ngx_http_wafcert_ctx_t *ctx);
 
-/* ngx_wafcert_commit() of ctx->change, with ctx as data. */
-ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_wafcert_commit_pt handler);
-
 /*
  * For NGX_BUSY: waits for the change that is in the way.  NGX_OK: what was
  * given to ngx_http_wafcert_start() will be called.  When it has another result

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_wafcert.h"
+#include "ngx_wafcert_flush.h"
 #include "wafcert_json_answer.h"
 
 
@@ -34,7 +35,6 @@ struct ngx_http_wafcert_record_s {
     unsigned                 list:1;      /* a whole list was asked for */
     unsigned                 compare:1;   /* what to do: with "listing" */
     unsigned                 keep:1;      /* with the upload */
-    unsigned                 dropping:1;  /* the last one of "gone" */
     unsigned                 failed:1;
     unsigned                 held:1;      /* the request, by us */
     unsigned                 terminated:1;  /* the request, meanwhile */
@@ -62,14 +62,12 @@ static ngx_int_t ngx_http_wafcert_record_drop(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_record_keep(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_record_fill(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_record_pair(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t known);
 static ngx_int_t ngx_http_wafcert_record_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
-static void ngx_http_wafcert_recorded(ngx_wafcert_commit_t *commit,
-    ngx_int_t rc);
-static ngx_int_t ngx_http_wafcert_record_done(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_wafcert_record_failed(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_record_hold(ngx_http_request_t *r,
@@ -107,7 +105,7 @@ ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
     }
 
     if (ctx->call == NGX_HTTP_WAFCERT_LIST) {
-        wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+        wlcf = ctx->conf;
 
         rec->list = ngx_http_wafcert_record_whole_list(r);
         rec->scan.project = ctx->project;
@@ -415,11 +413,6 @@ ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
 
         ngx_wafcert_wait_leave(&ctx->wait);
 
-        if (rc == NGX_DONE) {
-            ngx_http_wafcert_record_hold(r, rec);
-            return;
-        }
-
         if (rc == NGX_OK) {
             break;
         }
@@ -447,8 +440,8 @@ ngx_http_wafcert_record_go_on(ngx_http_request_t *r,
 
 /*
  * NGX_OK: there is nothing left to do.  NGX_AGAIN: there may be.  NGX_BUSY:
- * a change of somebody else's comes first.  NGX_DONE: one of ours is being
- * committed.  NGX_DECLINED: ctx->verdict tells why not.
+ * a change of somebody else's comes first.  NGX_DECLINED: ctx->verdict tells
+ * why not.
  */
 
 static ngx_int_t
@@ -513,7 +506,9 @@ ngx_http_wafcert_record_drop(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
     u_char                       *ids;
-    ngx_wafcert_entry_t           entry;
+    u_char                        id[2 * NGX_WAFCERT_ID_LEN];
+    ngx_int_t                     rc;
+    ngx_wafcert_file_t            file;
     ngx_wafcert_change_t         *change;
     ngx_http_wafcert_record_t    *rec;
     ngx_http_wafcert_loc_conf_t  *wlcf;
@@ -523,26 +518,81 @@ ngx_http_wafcert_record_drop(ngx_http_request_t *r,
     wlcf = ctx->conf;
 
     ids = rec->gone.elts;
-    rec->dropping = 1;
 
     change->op = NGX_WAFCERT_DELETE;
     ngx_memcpy(change->id, ids + (rec->gone.nelts - 1) * NGX_WAFCERT_ID_LEN,
                NGX_WAFCERT_ID_LEN);
     ngx_str_null(&change->name);
 
-    ngx_memcpy(entry.id, change->id, NGX_WAFCERT_ID_LEN);
-    entry.version = 0;
+    ngx_memcpy(file.entry.id, change->id, NGX_WAFCERT_ID_LEN);
+    file.entry.version = 0;
 
-    (void) ngx_wafcert_store_entry(wlcf->shm_zone->data, &entry, 0);
+    (void) ngx_wafcert_store_file(wlcf->shm_zone->data, &file);
 
-    change->version = entry.version;
+    change->version = file.entry.version;
 
-    return ngx_http_wafcert_record_change(r, ctx);
+    rc = ngx_http_wafcert_record_change(r, ctx);
+
+    if (rc == NGX_OK) {
+        ngx_hex_dump(id, change->id, NGX_WAFCERT_ID_LEN);
+
+        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                      "wafcert forget: project \"%V\", id %*s, name \"%V\", "
+                      "revision %ui, token \"%V\"",
+                      &ctx->project, sizeof(id), id, &file.name,
+                      file.entry.revision, &ctx->label);
+
+    } else if (rc != NGX_DECLINED
+               || ctx->verdict.reason != WAFCERT_NOT_FOUND)
+    {
+        return rc;
+    }
+
+    rec->gone.nelts--;
+
+    return NGX_AGAIN;
 }
 
 
 static ngx_int_t
 ngx_http_wafcert_record_keep(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t          rc;
+    wafcert_record_t  *current;
+
+    current = &ctx->current.record;
+
+    rc = ctx->prepared ? NGX_OK : ngx_http_wafcert_record_fill(r, ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_wafcert_record_change(r, ctx);
+
+        if (rc == NGX_OK) {
+            ctx->record->keep = 0;
+
+            ngx_http_wafcert_changed(ctx);
+            ngx_http_wafcert_about(ctx, current);
+            ngx_http_wafcert_audit(r, ctx, current);
+        }
+
+        return rc;
+    }
+
+    if (rc == NGX_DONE) {
+        ctx->record->keep = 0;
+        ngx_http_wafcert_about(ctx, current);
+        return NGX_OK;
+    }
+
+    return rc;
+}
+
+
+/* NGX_DONE: it is so already */
+
+static ngx_int_t
+ngx_http_wafcert_record_fill(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t                   rc;
@@ -554,10 +604,6 @@ ngx_http_wafcert_record_keep(ngx_http_request_t *r,
     rec = ctx->record;
     change = &ctx->change;
     current = &ctx->current.record;
-
-    if (ctx->prepared) {
-        return ngx_http_wafcert_record_change(r, ctx);
-    }
 
     ngx_memcpy(change->id, rec->id, NGX_WAFCERT_ID_LEN);
     ngx_memzero(current, sizeof(wafcert_record_t));
@@ -588,15 +634,15 @@ ngx_http_wafcert_record_keep(ngx_http_request_t *r,
     change->timestamp = rec->said.timestamp ? rec->said.timestamp
                         : known ? current->timestamp : ngx_http_wafcert_now();
 
-    if (known && change->timestamp == current->timestamp
-        && ngx_http_wafcert_changes_nothing(ctx))
-    {
-        rec->keep = 0;
-        ngx_http_wafcert_about(ctx, current);
-        return NGX_OK;
-    }
+    /* another name makes no pair of it that the WAF has */
 
-    return ngx_http_wafcert_record_change(r, ctx);
+    change->stale = (known && current->stale
+                     && change->facts == &ctx->current.facts);
+
+    return (known && change->timestamp == current->timestamp
+            && change->stale == current->stale
+            && ngx_http_wafcert_changes_nothing(ctx))
+           ? NGX_DONE : NGX_OK;
 }
 
 
@@ -647,18 +693,25 @@ ngx_http_wafcert_record_pair(ngx_http_request_t *r,
 }
 
 
+/*
+ * It has been made where the WAF is, and is in force here at once; its file
+ * follows.
+ */
+
 static ngx_int_t
 ngx_http_wafcert_record_change(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_int_t                     rc;
+    ngx_wafcert_store_t          *store;
     const wafcert_facts_t        *facts;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     wlcf = ctx->conf;
+    store = wlcf->shm_zone->data;
 
     ctx->change.project = ctx->project;
-    ctx->change.quota = 0;
+    ctx->change.quota = wlcf->quota;
 
     facts = ctx->change.facts;
 
@@ -668,22 +721,14 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
                               (u_long) wlcf->policy.max_hosts);
     }
 
-    rc = ngx_wafcert_store_reserve(wlcf->shm_zone->data, &ctx->change,
-                                   &ctx->verdict);
+    rc = ngx_wafcert_store_put(store, &ctx->change, &ctx->verdict);
 
-    ctx->prepared = (rc == NGX_BUSY && !ctx->record->dropping);
+    ctx->prepared = (rc == NGX_BUSY
+                     && ctx->change.op != NGX_WAFCERT_DELETE);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_wafcert_commit(r, ctx, ngx_http_wafcert_recorded);
-
-        return (rc == NGX_DONE) ? rc
-                                : ngx_http_wafcert_record_done(r, ctx, rc);
-    }
-
-    if (rc == NGX_DECLINED && ctx->verdict.reason == WAFCERT_NOT_FOUND
-        && ctx->record->dropping)
-    {
-        return ngx_http_wafcert_record_done(r, ctx, NGX_OK);
+        ngx_wafcert_flush(store);
+        return NGX_OK;
     }
 
     /* the WAF has given the name to another one: this one is gone there */
@@ -701,99 +746,52 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_wafcert_recorded(ngx_wafcert_commit_t *commit, ngx_int_t rc)
-{
-    ngx_connection_t        *c;
-    ngx_http_request_t      *r;
-    ngx_http_wafcert_ctx_t  *ctx;
-
-    ctx = commit->data;
-    r = ctx->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    ngx_http_wafcert_record_go_on(r, ctx,
-                                  ngx_http_wafcert_record_done(r, ctx, rc));
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-static ngx_int_t
-ngx_http_wafcert_record_done(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc)
-{
-    ngx_http_wafcert_record_t  *rec;
-
-    rec = ctx->record;
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (rec->dropping) {
-        rec->dropping = 0;
-        rec->gone.nelts--;
-
-        return NGX_AGAIN;
-    }
-
-    rec->keep = 0;
-
-    ngx_http_wafcert_changed(ctx);
-    ngx_http_wafcert_about(ctx, &ctx->current.record);
-    ngx_http_wafcert_audit(r, ctx, &ctx->current.record);
-
-    return NGX_OK;
-}
-
-
-/* what is kept of a certificate that the WAF has changed is worth nothing */
+/* a pair that the WAF has replaced is better than none, as long as it lasts */
 
 static void
 ngx_http_wafcert_record_failed(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_uint_t                    outdated;
+    ngx_uint_t                    stale;
+    ngx_wafcert_store_t          *store;
+    ngx_wafcert_behind_t          numbers;
     ngx_http_wafcert_record_t    *rec;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     rec = ctx->record;
     wlcf = ctx->conf;
+    store = wlcf->shm_zone->data;
 
-    outdated = rec->keep && ctx->call == NGX_HTTP_WAFCERT_MODIFY;
+    ctx->change.project = ctx->project;
+    ngx_memcpy(ctx->change.id, rec->id, NGX_WAFCERT_ID_LEN);
+
+    stale = ngx_wafcert_store_unrecorded(store, rec->keep ? &ctx->change
+                                                          : NULL);
+    ngx_wafcert_store_numbers(store, &numbers);
+    ngx_wafcert_flush(store);
 
     rec->compare = 0;
     rec->keep = 0;
-    rec->dropping = 0;
     rec->gone.nelts = 0;
-
-    if (rec->failed) {
-        return;
-    }
 
     rec->failed = 1;
     rec->verdict = ctx->verdict;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "wafcert could not record what the WAF has accepted: %s, "
-                  "project \"%V\", %s; %ui so far",
+                  "project \"%V\", %s%s; %ui so far",
                   wafcert_reason(ctx->verdict.reason)->slug, &ctx->project,
                   ctx->verdict.message,
-                  ngx_wafcert_store_unrecorded(wlcf->shm_zone->data));
-
-    if (outdated) {
-        (void) ngx_http_wafcert_record_gone(rec, rec->id);
-    }
+                  stale ? ", and what was there before is kept, and stale"
+                        : "",
+                  numbers.unrecorded);
 }
 
 
 /*
  * The client has its answer, but the request, and with it the pool and the
- * line in the access log, waits: as for a subrequest in the background, and as
- * for a thread, for the client's end is not to be that of the request.
+ * line in the access log, waits for another change, or for its turn in a long
+ * list: as for a thread, for the client's end is not to be that of the request.
  */
 
 static void

@@ -27,6 +27,8 @@ static void ngx_http_wafcert_go_on(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_commit_done(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_committed(ngx_wafcert_commit_t *commit,
     ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_prepare(ngx_http_request_t *r,
@@ -226,7 +228,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
         return ngx_http_wafcert_done_change(r, ctx);
     }
 
-    rc = ngx_http_wafcert_commit(r, ctx, ngx_http_wafcert_committed);
+    rc = ngx_http_wafcert_commit(r, ctx);
 
     if (rc == NGX_DONE) {
         r->main->blocked++;
@@ -238,15 +240,14 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_http_wafcert_commit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
-    ngx_wafcert_commit_pt handler)
+static ngx_int_t
+ngx_http_wafcert_commit(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
     ctx->commit.store = ctx->conf->shm_zone->data;
     ctx->commit.change = &ctx->change;
     ctx->commit.verdict = &ctx->verdict;
     ctx->commit.log = r->connection->log;
-    ctx->commit.handler = handler;
+    ctx->commit.handler = ngx_http_wafcert_committed;
     ctx->commit.data = ctx;
 
     return ngx_wafcert_commit(&ctx->commit);

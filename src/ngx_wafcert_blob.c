@@ -107,6 +107,22 @@ ngx_wafcert_blob_free_locked(ngx_slab_pool_t *shpool, void *blob)
 
 
 void
+ngx_wafcert_blob_cut_locked(ngx_slab_pool_t *shpool, void *blob, size_t size)
+{
+    ngx_wafcert_blob_t  *b, *next;
+
+    b = blob;
+    next = ngx_wafcert_chunk_next(b);
+
+    ngx_explicit_memzero((u_char *) blob + size,
+                         ngx_wafcert_chunk_size(b) - size);
+    b->link &= 31;
+
+    ngx_wafcert_blob_free_locked(shpool, next);
+}
+
+
+void
 ngx_wafcert_cursor(ngx_wafcert_cursor_t *cursor, void *blob, size_t offset)
 {
     cursor->chunk = blob;

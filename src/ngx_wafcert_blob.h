@@ -47,6 +47,10 @@ void *ngx_wafcert_blob_alloc_locked(ngx_slab_pool_t *shpool,
 /* Wipes every byte before the pool gets it back. */
 void ngx_wafcert_blob_free_locked(ngx_slab_pool_t *shpool, void *blob);
 
+/* Keeps the first "size" bytes, in the first chunk; the rest as above. */
+void ngx_wafcert_blob_cut_locked(ngx_slab_pool_t *shpool, void *blob,
+    size_t size);
+
 /* Starts "offset" bytes after the owner's first, within the first chunk. */
 void ngx_wafcert_cursor(ngx_wafcert_cursor_t *cursor, void *blob,
     size_t offset);

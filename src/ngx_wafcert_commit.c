@@ -20,7 +20,6 @@ static ngx_int_t ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit,
     const char *reason);
 static void ngx_wafcert_commit_release(ngx_wafcert_commit_t *commit);
-static void ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit);
 #if (NGX_THREADS)
 static void ngx_wafcert_commit_thread(void *data, ngx_log_t *log);
 static void ngx_wafcert_commit_event(ngx_event_t *ev);
@@ -160,6 +159,48 @@ ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
 
 
 ngx_int_t
+ngx_wafcert_commit_entry(ngx_wafcert_store_t *store,
+    wafcert_validator_t *validator, ngx_wafcert_entry_t *entry,
+    ngx_wafcert_write_t *w, ngx_pool_t *pool)
+{
+    ngx_int_t            rc;
+    wafcert_link_t      *leaf;
+    wafcert_stored_t     stored;
+    ngx_wafcert_copy_t   copy;
+
+    rc = ngx_wafcert_store_get(store, &entry->project, entry->id, 1, pool,
+                               &copy);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    leaf = &copy.facts.chain[0];
+
+    if (wafcert_sha256(validator, &leaf->der, leaf->sha256) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&stored, sizeof(wafcert_stored_t));
+
+    stored.project = entry->project;
+    stored.sequence = entry->sequence;
+    stored.record = copy.record;
+
+    entry->version = copy.version;
+    ngx_memcpy(w->note.id, entry->id, NGX_WAFCERT_ID_LEN);
+
+    if (ngx_wafcert_commit_since(store, NULL, &stored, entry->id, pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_wafcert_commit_text(w->state, &stored, &copy.key, pool,
+                                   &w->text);
+}
+
+
+ngx_int_t
 ngx_wafcert_commit_text(ngx_wafcert_state_t *state, wafcert_stored_t *stored,
     const wafcert_key_t *key, ngx_pool_t *pool, ngx_str_t *text)
 {
@@ -248,7 +289,7 @@ ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit)
     store = commit->store;
 
     if (store->state) {
-        ngx_wafcert_commit_log(commit);
+        ngx_wafcert_commit_log(store, &commit->write, commit->rc, commit->log);
     }
 
     ngx_wafcert_commit_release(commit);
@@ -302,24 +343,21 @@ ngx_wafcert_commit_release(ngx_wafcert_commit_t *commit)
 
 /* once for each fault, not once for each request */
 
-static void
-ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit)
+void
+ngx_wafcert_commit_log(ngx_wafcert_store_t *store, ngx_wafcert_write_t *w,
+    ngx_int_t rc, ngx_log_t *log)
 {
-    u_char                directory[sizeof("/xx")];
-    ngx_wafcert_sh_t     *sh;
-    ngx_wafcert_write_t  *w;
-    ngx_wafcert_store_t  *store;
+    u_char             directory[sizeof("/xx")];
+    ngx_wafcert_sh_t  *sh;
 
-    w = &commit->write;
-    store = commit->store;
     sh = store->sh;
 
-    if (commit->rc == NGX_OK) {
+    if (rc == NGX_OK) {
 
         if (sh->failing) {
             sh->failing = 0;
 
-            ngx_log_error(NGX_LOG_NOTICE, commit->log, 0,
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
                           "zone \"%V\": changes can be stored again",
                           &store->shm_zone->shm.name);
         }
@@ -327,7 +365,7 @@ ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit)
         return;
     }
 
-    if (commit->rc == NGX_ERROR && sh->failing != w->err) {
+    if (rc == NGX_ERROR && sh->failing != w->err) {
         sh->failing = w->err;
 
         directory[0] = '\0';
@@ -336,7 +374,7 @@ ngx_wafcert_commit_log(ngx_wafcert_commit_t *commit)
             (void) ngx_sprintf(directory, "/%02xd%Z", (int) w->note.id[0]);
         }
 
-        ngx_log_error(NGX_LOG_CRIT, commit->log, w->err,
+        ngx_log_error(NGX_LOG_CRIT, log, w->err,
                       "zone \"%V\": changes cannot be stored in \"%s%s\": "
                       "%s failed", &store->shm_zone->shm.name,
                       w->state->path, directory, w->call);

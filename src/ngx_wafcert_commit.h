@@ -62,6 +62,19 @@ ngx_int_t ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
     ngx_pool_t *pool);
 
 /*
+ * What is to be written of a certificate that is in the zone: in the pool, or
+ * cleansed with it.  entry->version becomes that of the text.
+ * NGX_DECLINED: it is gone.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_wafcert_commit_entry(ngx_wafcert_store_t *store,
+    wafcert_validator_t *validator, ngx_wafcert_entry_t *entry,
+    ngx_wafcert_write_t *w, ngx_pool_t *pool);
+
+/* Tells the log, once, that changes cannot be stored, or can be again. */
+void ngx_wafcert_commit_log(ngx_wafcert_store_t *store,
+    ngx_wafcert_write_t *w, ngx_int_t rc, ngx_log_t *log);
+
+/*
  * The text of a record, in the pool.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_wafcert_commit_text(ngx_wafcert_state_t *state,

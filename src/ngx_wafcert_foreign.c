@@ -6,6 +6,7 @@
 
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_zone.h"
+#include "ngx_wafcert_state.h"
 #include "ngx_wafcert_wait.h"
 
 
@@ -17,6 +18,13 @@
 
 /* ms; whoever waits longer has given up, or died */
 #define NGX_WAFCERT_TURN_MAX  60000
+
+/* records that one hold of the lock may pass over */
+#define NGX_WAFCERT_BEHIND_STEP  256
+
+
+static void ngx_wafcert_file_locked(ngx_wafcert_file_t *file,
+    ngx_wafcert_node_t *n);
 
 
 void
@@ -42,6 +50,7 @@ ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
         {
             ngx_memcpy(turn->id, change->id, NGX_WAFCERT_ID_LEN);
             turn->time = ngx_current_msec;
+            turn->pid = ngx_pid;
             turn->number = change->turn;
             break;
         }
@@ -75,10 +84,357 @@ ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
 }
 
 
-ngx_uint_t
-ngx_wafcert_store_unrecorded(ngx_wafcert_store_t *store)
+void
+ngx_wafcert_store_unqueue_dead(ngx_wafcert_store_t *store)
 {
-    return ngx_atomic_fetch_add(&store->sh->unrecorded, 1) + 1;
+    uint64_t             number;
+    ngx_pid_t            pid;
+    ngx_uint_t           i;
+    ngx_wafcert_turn_t  *turn;
+
+    for (i = 0; i < NGX_WAFCERT_TURNS; i++) {
+        turn = &store->sh->turns[i];
+
+        /* kill() is not for a place where others wait */
+
+        pid = turn->pid;
+        number = turn->number;
+
+        if (number == 0 || pid == ngx_pid || kill(pid, 0) == 0
+            || ngx_errno != NGX_ESRCH)
+        {
+            continue;
+        }
+
+        ngx_wafcert_zone_lock_write(store);
+
+        if (turn->number == number) {
+            turn->number = 0;
+        }
+
+        ngx_wafcert_zone_unlock(store);
+    }
+}
+
+
+ngx_uint_t
+ngx_wafcert_store_unrecorded(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change)
+{
+    ngx_rbtree_key_t        key;
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_project_t  *project;
+
+    sh = store->sh;
+    n = NULL;
+    key = change ? ngx_wafcert_index_string_key(&change->project) : 0;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    sh->unrecorded++;
+
+    project = change ? ngx_wafcert_project_locked(sh, &change->project, key)
+                     : NULL;
+
+    if (project) {
+        n = ngx_wafcert_find_id_locked(sh, project, change->id);
+    }
+
+    if (n && !n->stale) {
+        n->stale = 1;
+        sh->stale++;
+
+        if (sh->instance) {
+            ngx_wafcert_behind_add_locked(sh, n);
+        }
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return n != NULL;
+}
+
+
+void
+ngx_wafcert_store_numbers(ngx_wafcert_store_t *store,
+    ngx_wafcert_behind_t *numbers)
+{
+    ngx_wafcert_sh_t  *sh;
+
+    sh = store->sh;
+
+    ngx_wafcert_zone_lock(store);
+
+    numbers->unrecorded = sh->unrecorded;
+    numbers->stale = sh->stale;
+    numbers->behind = sh->instance ? sh->nbehind : 0;
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+ngx_int_t
+ngx_wafcert_store_file(ngx_wafcert_store_t *store, ngx_wafcert_file_t *file)
+{
+    ngx_wafcert_node_t  *n;
+
+    ngx_wafcert_zone_lock(store);
+
+    n = ngx_wafcert_find_id_locked(store->sh, NULL, file->entry.id);
+
+    if (n) {
+        ngx_wafcert_file_locked(file, n);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return n ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_wafcert_file_locked(ngx_wafcert_file_t *file, ngx_wafcert_node_t *n)
+{
+    ngx_wafcert_entry_locked(&file->entry, n);
+
+    file->gone = n->gone;
+    file->stale = n->stale;
+    file->name.data = file->buf;
+    file->name.len = n->name_len;
+
+    ngx_memcpy(file->buf, ngx_wafcert_node_name(n), n->name_len);
+}
+
+
+ngx_int_t
+ngx_wafcert_store_behind(ngx_wafcert_store_t *store,
+    ngx_wafcert_file_t *file)
+{
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_queue_t         *q;
+    ngx_wafcert_sh_t    *sh;
+    ngx_wafcert_node_t  *n;
+
+    sh = store->sh;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    rc = ngx_queue_empty(&sh->behind) ? NGX_DECLINED : NGX_AGAIN;
+
+    for (q = ngx_queue_last(&sh->behind), i = 0;
+         q != ngx_queue_sentinel(&sh->behind) && i < NGX_WAFCERT_BEHIND_STEP;
+         q = ngx_queue_prev(q), i++)
+    {
+        n = ngx_queue_data(q, ngx_wafcert_node_t, behind);
+
+        if (n->round != sh->round) {
+            ngx_wafcert_file_locked(file, n);
+            n->round = sh->round;
+            rc = NGX_OK;
+            break;
+        }
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
+/* 0 is what has been in none */
+
+void
+ngx_wafcert_store_round(ngx_wafcert_store_t *store)
+{
+    ngx_wafcert_zone_lock_write(store);
+
+    if (++store->sh->round == 0) {
+        store->sh->round = 1;
+    }
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+void
+ngx_wafcert_store_written(ngx_wafcert_store_t *store,
+    ngx_wafcert_file_t *file)
+{
+    ngx_wafcert_sh_t    *sh;
+    ngx_wafcert_node_t  *n;
+
+    sh = store->sh;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    n = file->gone ? ngx_wafcert_gone_locked(sh, file->entry.id)
+                   : ngx_wafcert_find_id_locked(sh, NULL, file->entry.id);
+
+    if (n == NULL
+        || sh->instance != ngx_wafcert_state_instance(store->state))
+    {
+        goto done;
+    }
+
+    if (n->version != file->entry.version || n->stale != file->stale) {
+        n->round = 0;
+
+    } else if (n->gone) {
+        ngx_wafcert_gone_remove_locked(store, file->entry.id);
+
+    } else {
+        ngx_wafcert_behind_remove_locked(sh, n);
+    }
+
+done:
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+ngx_uint_t
+ngx_wafcert_store_newer(ngx_wafcert_store_t *store, const u_char *id)
+{
+    ngx_uint_t           newer;
+    ngx_wafcert_sh_t    *sh;
+    ngx_wafcert_node_t  *n;
+
+    sh = store->sh;
+
+    if (sh->nbehind == 0) {
+        return 0;
+    }
+
+    ngx_wafcert_zone_lock(store);
+
+    n = ngx_wafcert_find_id_locked(sh, NULL, id);
+
+    newer = (n && n->behind.next) || ngx_wafcert_gone_locked(sh, id);
+
+    ngx_wafcert_zone_unlock(store);
+
+    return newer;
+}
+
+
+ngx_uint_t
+ngx_wafcert_newer_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_change_t *change)
+{
+    ngx_wafcert_node_t  *n;
+
+    n = ngx_wafcert_find_id_locked(sh, NULL, change->id);
+
+    if (n) {
+        return n->behind.next || change->op == NGX_WAFCERT_CREATE;
+    }
+
+    return ngx_wafcert_gone_locked(sh, change->id) != NULL;
+}
+
+
+/* the oldest is the last one */
+
+void
+ngx_wafcert_behind_add_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
+{
+    if (n->behind.next == NULL) {
+        n->round = 0;
+        ngx_wafcert_queue_insert(&sh->behind, &n->behind);
+        sh->nbehind++;
+    }
+}
+
+
+void
+ngx_wafcert_behind_remove_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
+{
+    if (n->behind.next) {
+        ngx_wafcert_queue_remove(&n->behind);
+        n->behind.next = NULL;
+        sh->nbehind--;
+    }
+}
+
+
+/* as small as there is room for, but there is always room */
+
+void
+ngx_wafcert_gone_bury_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_node_t *n)
+{
+    ngx_wafcert_node_t  *copy;
+
+    ngx_wafcert_node_bury_locked(store->shpool, &store->sh->issuers, n);
+
+    copy = ngx_wafcert_node_copy_buried_locked(store->shpool, n);
+
+    if (copy) {
+        copy->project = n->project;
+
+        ngx_wafcert_queue_replace(&n->behind, &copy->behind);
+        ngx_wafcert_blob_free_locked(store->shpool, n);
+
+        n = copy;
+    }
+
+    ngx_wafcert_gone_add_locked(store->sh, n);
+}
+
+
+void
+ngx_wafcert_gone_add_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
+{
+    n->id_node.key = ngx_wafcert_index_key(n->id);
+
+    ngx_rbtree_insert(&sh->gone, &n->id_node);
+}
+
+
+void
+ngx_wafcert_gone_remove_locked(ngx_wafcert_store_t *store, const u_char *id)
+{
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_project_t  *project;
+
+    sh = store->sh;
+
+    n = ngx_wafcert_gone_locked(sh, id);
+    if (n == NULL) {
+        return;
+    }
+
+    project = n->project;
+
+    ngx_wafcert_behind_remove_locked(sh, n);
+    ngx_rbtree_delete(&sh->gone, &n->id_node);
+    ngx_wafcert_blob_free_locked(store->shpool, n);
+
+    ngx_wafcert_project_release_locked(store, project);
+}
+
+
+ngx_wafcert_node_t *
+ngx_wafcert_gone_locked(ngx_wafcert_sh_t *sh, const u_char *id)
+{
+    ngx_rbtree_node_t   *node;
+    ngx_wafcert_node_t  *n;
+
+    for (node = ngx_wafcert_index_first_locked(&sh->gone,
+                                               ngx_wafcert_index_key(id));
+         node;
+         node = ngx_wafcert_index_next_locked(&sh->gone, node))
+    {
+        n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
+
+        if (ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN) == 0) {
+            return n;
+        }
+    }
+
+    return NULL;
 }
 
 

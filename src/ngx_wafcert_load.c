@@ -247,6 +247,10 @@ ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
     wafcert_verdict_t     verdict;
     ngx_wafcert_entry_t   entry;
 
+    if (l->live && ngx_wafcert_store_newer(l->store, id)) {
+        return NGX_OK;
+    }
+
     ngx_wafcert_load_path(l, id);
 
     rc = ngx_wafcert_state_read(l->state, id, &l->text, &l->size, &verdict);
@@ -341,6 +345,10 @@ ngx_wafcert_load_known(ngx_wafcert_loader_t *l, wafcert_stored_t *stored,
 {
     ngx_wafcert_entry_t  entry;
 
+    if (ngx_wafcert_store_newer(l->store, id)) {
+        return 1;
+    }
+
     ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);
 
     return ngx_wafcert_store_entry(l->store, &entry, 0) == NGX_OK
@@ -399,6 +407,7 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     change.name = stored->record.name;
     change.timestamp = stored->record.timestamp;
     change.new_revision = stored->record.revision;
+    change.stale = stored->record.stale;
     change.facts = &bundle->facts;
     change.key = &bundle->key;
     ngx_memcpy(change.id, id, NGX_WAFCERT_ID_LEN);
@@ -414,7 +423,9 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
 
         if (ngx_wafcert_store_entry(l->store, &entry, 0) == NGX_OK) {
 
-            if (entry.revision >= change.new_revision) {
+            if (entry.revision == change.new_revision
+                && entry.timestamp == change.timestamp)
+            {
                 return NGX_OK;
             }
 
@@ -457,7 +468,9 @@ ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, u_char *id)
 
     ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);
 
-    if (ngx_wafcert_store_entry(l->store, &entry, 0) != NGX_OK) {
+    if (ngx_wafcert_store_newer(l->store, id)
+        || ngx_wafcert_store_entry(l->store, &entry, 0) != NGX_OK)
+    {
         return NGX_OK;
     }
 

@@ -187,6 +187,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     record->facts = facts;
     record->level = 0;
     record->unusable = n->unusable;
+    record->stale = n->stale;
     record->standing = NULL;
     ngx_str_null(&record->taken);
     ngx_str_null(&record->bind_hosts);
@@ -345,6 +346,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->not_before = facts->not_before;
     n->not_after = leaf->not_after;
     n->revision = change->new_revision;
+    n->stale = change->stale;
     n->warnings = facts->warnings;
     n->type = facts->type;
     n->level = facts->level;
@@ -412,6 +414,57 @@ ngx_wafcert_node_free_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     }
 
     ngx_wafcert_blob_free_locked(shpool, n);
+}
+
+
+void
+ngx_wafcert_node_bury_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
+    ngx_wafcert_node_t *n)
+{
+    ngx_uint_t  i;
+
+    ngx_wafcert_hosts_free_locked(shpool, n);
+    n->hosts = NULL;
+
+    for (i = 0; i < n->nissuers; i++) {
+        ngx_wafcert_issuer_release_locked(shpool, issuers, n->issuers[i]);
+        n->issuers[i] = NULL;
+    }
+
+    ngx_wafcert_blob_cut_locked(shpool, n,
+                                ngx_wafcert_node_name_offset(n->nissuers)
+                                + n->name_len);
+}
+
+
+ngx_wafcert_node_t *
+ngx_wafcert_node_copy_buried_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_node_t *from)
+{
+    size_t               size;
+    ngx_wafcert_node_t  *n;
+
+    size = ngx_wafcert_node_name_offset(0) + from->name_len;
+
+    n = ngx_wafcert_blob_alloc_locked(shpool, size, size);
+    if (n == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero((u_char *) n + sizeof(ngx_wafcert_blob_t),
+                offsetof(ngx_wafcert_node_t, issuers)
+                - sizeof(ngx_wafcert_blob_t));
+
+    n->gone = 1;
+    n->version = from->version;
+    n->revision = from->revision;
+    n->name_len = from->name_len;
+
+    ngx_memcpy(n->id, from->id, NGX_WAFCERT_ID_LEN);
+    ngx_memcpy(ngx_wafcert_node_name(n), ngx_wafcert_node_name(from),
+               n->name_len);
+
+    return n;
 }
 
 

@@ -44,6 +44,7 @@ typedef struct {
     ngx_rbtree_node_t        id_node;
     ngx_rbtree_node_t        name_node;
     ngx_queue_t              queue;         /* of the project's records */
+    ngx_queue_t              behind;        /* ngx_wafcert_foreign.c */
     ngx_wafcert_project_t   *project;
     ngx_wafcert_host_t      *hosts;         /* ngx_wafcert_hosts.h */
     uint64_t                 sequence;      /* order of upload, unique */
@@ -71,6 +72,9 @@ typedef struct {
     u_char                   level;
     u_char                   handicap;
     u_char                   unusable;      /* OpenSSL has failed with it */
+    u_char                   stale;         /* the WAF has another pair */
+    u_char                   gone;          /* but the file is there yet */
+    u_char                   round;         /* that its file was tried in */
     u_char                   id[NGX_WAFCERT_ID_LEN];
 
     /*
@@ -90,6 +94,15 @@ ngx_wafcert_node_t *ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool,
     ngx_rbtree_key_t name_key);
 void ngx_wafcert_node_free_locked(ngx_slab_pool_t *shpool,
     ngx_rbtree_t *issuers, ngx_wafcert_node_t *n);
+
+/*
+ * Leaves of a certificate that is in no index any more what is needed to remove
+ * its file; and makes a copy of that.
+ */
+void ngx_wafcert_node_bury_locked(ngx_slab_pool_t *shpool,
+    ngx_rbtree_t *issuers, ngx_wafcert_node_t *n);
+ngx_wafcert_node_t *ngx_wafcert_node_copy_buried_locked(
+    ngx_slab_pool_t *shpool, ngx_wafcert_node_t *from);
 
 u_char *ngx_wafcert_node_name(ngx_wafcert_node_t *n);
 ngx_uint_t ngx_wafcert_node_same_name(ngx_wafcert_node_t *a,

@@ -46,6 +46,8 @@ static ngx_int_t ngx_wafcert_repair_copy_locked(ngx_wafcert_repair_t *r,
     ngx_wafcert_store_t *to, ngx_wafcert_sh_t *from);
 static ngx_int_t ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
     ngx_wafcert_project_t *from);
+static ngx_int_t ngx_wafcert_repair_behind_locked(ngx_wafcert_repair_t *r,
+    ngx_wafcert_node_t *from);
 static ngx_int_t ngx_wafcert_repair_slot_locked(ngx_wafcert_repair_t *r,
     ngx_wafcert_slot_t *slot, ngx_wafcert_slot_t *from);
 static ngx_wafcert_project_t *ngx_wafcert_repair_project_locked(
@@ -269,6 +271,7 @@ ngx_wafcert_repair_copy_locked(ngx_wafcert_repair_t *r,
 {
     ngx_uint_t              i;
     ngx_queue_t            *q;
+    ngx_wafcert_node_t     *n;
     ngx_wafcert_project_t  *project;
 
     r->to = to;
@@ -280,6 +283,17 @@ ngx_wafcert_repair_copy_locked(ngx_wafcert_repair_t *r,
         project = ngx_queue_data(q, ngx_wafcert_project_t, queue);
 
         if (ngx_wafcert_repair_records_locked(r, project) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    for (q = ngx_queue_head(&from->behind);
+         q != ngx_queue_sentinel(&from->behind);
+         q = ngx_queue_next(q))
+    {
+        n = ngx_queue_data(q, ngx_wafcert_node_t, behind);
+
+        if (ngx_wafcert_repair_behind_locked(r, n) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -326,6 +340,8 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
         project->certificates++;
         project->refs++;
 
+        r->to->sh->stale += n->stale;
+
         ngx_rbtree_insert(&r->to->sh->ids, &n->id_node);
         ngx_rbtree_insert(&project->names, &n->name_node);
         ngx_wafcert_hosts_insert_locked(r->to->sh, n);
@@ -333,6 +349,53 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
         /* at the end */
         ngx_wafcert_queue_insert(project->records.prev, &n->queue);
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * What is in no other list is gone, or was about to come or to be replaced when
+ * the process died.
+ */
+
+static ngx_int_t
+ngx_wafcert_repair_behind_locked(ngx_wafcert_repair_t *r,
+    ngx_wafcert_node_t *from)
+{
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_node_t     *n;
+    ngx_wafcert_project_t  *project;
+
+    sh = r->to->sh;
+
+    n = ngx_wafcert_repair_find_locked(r, from);
+
+    if (n == NULL) {
+
+        if (!from->gone
+            || ngx_wafcert_find_id_locked(sh, NULL, from->id)
+            || ngx_wafcert_gone_locked(sh, from->id))
+        {
+            return NGX_OK;
+        }
+
+        project = ngx_wafcert_repair_project_locked(r, from->project);
+        n = ngx_wafcert_node_copy_buried_locked(r->to->shpool, from);
+
+        if (project == NULL || n == NULL) {
+            return NGX_ERROR;
+        }
+
+        n->project = project;
+        project->refs++;
+
+        ngx_wafcert_gone_add_locked(sh, n);
+    }
+
+    /* at the end */
+    ngx_wafcert_queue_insert(sh->behind.prev, &n->behind);
+    sh->nbehind++;
 
     return NGX_OK;
 }
@@ -489,6 +552,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
         n->published = 0;
         n->busy = from->busy;
         n->unusable = from->unusable;
+        n->stale = from->stale;
         ngx_wafcert_hosts_copy_locked(n, from);
     }
 

@@ -166,6 +166,15 @@ ngx_int_t ngx_wafcert_state_write(ngx_wafcert_write_t *w);
 ngx_int_t ngx_wafcert_state_dump(ngx_wafcert_write_t *w);
 ngx_int_t ngx_wafcert_state_sync_all(ngx_wafcert_state_t *state);
 
+/*
+ * A mark in the directory: its files are behind what its nginx has in memory.
+ * _marked() tells whether there is one, and not from another nginx that is
+ * there now, and removes it.
+ */
+ngx_int_t ngx_wafcert_state_mark(ngx_wafcert_state_t *state);
+ngx_int_t ngx_wafcert_state_unmark(ngx_wafcert_state_t *state);
+ngx_uint_t ngx_wafcert_state_marked(ngx_wafcert_state_t *state);
+
 /* Removes what a process that died has left of a change. */
 void ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
     ngx_pid_t pid);

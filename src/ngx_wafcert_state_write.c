@@ -8,6 +8,10 @@
 #include <sys/file.h>
 
 
+/* in the directory, when its files are behind */
+#define NGX_WAFCERT_MARK  "unwritten"
+
+
 static ngx_int_t ngx_wafcert_state_enter(ngx_wafcert_write_t *w,
     ngx_fd_t top);
 static ngx_fd_t ngx_wafcert_state_again(ngx_wafcert_write_t *w,
@@ -212,6 +216,15 @@ ngx_wafcert_state_put(ngx_wafcert_write_t *w, u_char *tmp)
     ngx_int_t  rc;
 
     fd = ngx_wafcert_state_create(w, tmp);
+
+    /* of this process itself, from when the disk let it remove nothing */
+
+    if (fd == NGX_INVALID_FILE && w->err == NGX_EEXIST
+        && unlinkat(w->dir, (char *) tmp, 0) == 0)
+    {
+        fd = ngx_wafcert_state_create(w, tmp);
+    }
+
     if (fd == NGX_INVALID_FILE) {
         return NGX_ERROR;
     }
@@ -434,6 +447,39 @@ ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
     (void) ngx_close_file(w->dir);
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_wafcert_state_mark(ngx_wafcert_state_t *state)
+{
+    ngx_fd_t  fd;
+
+    fd = openat(state->fd, NGX_WAFCERT_MARK,
+                O_WRONLY|O_CREAT|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK, 0600);
+
+    if (fd == NGX_INVALID_FILE) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_close_file(fd);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_wafcert_state_unmark(ngx_wafcert_state_t *state)
+{
+    return unlinkat(state->fd, NGX_WAFCERT_MARK, 0) == -1 ? NGX_ERROR
+                                                          : NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_wafcert_state_marked(ngx_wafcert_state_t *state)
+{
+    return state->alone && ngx_wafcert_state_unmark(state) == NGX_OK;
 }
 
 

@@ -15,8 +15,6 @@ static void ngx_wafcert_copy_wipe(void *data);
 
 static ngx_wafcert_project_t *ngx_wafcert_project_add_locked(
     ngx_wafcert_store_t *store, const ngx_str_t *name, ngx_rbtree_key_t key);
-static void ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
-    ngx_wafcert_project_t *project);
 static ngx_wafcert_node_t *ngx_wafcert_find_next_locked(
     ngx_wafcert_sh_t *sh, const u_char *id);
 static ngx_wafcert_node_t *ngx_wafcert_find_name_locked(
@@ -37,7 +35,7 @@ static ngx_int_t ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
     ngx_rbtree_key_t name_key);
 static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
-    ngx_wafcert_slot_t *slot);
+    ngx_wafcert_slot_t *slot, ngx_uint_t behind);
 static void ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
     ngx_wafcert_node_t *n);
 static ngx_int_t ngx_wafcert_store_worse(ngx_wafcert_store_t *store,
@@ -145,7 +143,11 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
 
     sh = store->sh;
 
-    if (sh->instance != ngx_wafcert_state_instance(store->state)) {
+    /* what was made elsewhere is not refused */
+
+    if (!change->foreign
+        && sh->instance != ngx_wafcert_state_instance(store->state))
+    {
         return wafcert_refuse(verdict, WAFCERT_COMMIT_FAILED,
                               "the server's configuration has changed while "
                               "the request was processed");
@@ -431,7 +433,7 @@ ngx_wafcert_project_add_locked(ngx_wafcert_store_t *store,
 }
 
 
-static void
+void
 ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_project_t *project)
 {
@@ -516,7 +518,7 @@ ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
         rc = NGX_ABORT;
 
     } else {
-        ngx_wafcert_publish_locked(store, slot);
+        ngx_wafcert_publish_locked(store, slot, 0);
         rc = NGX_OK;
     }
 
@@ -546,18 +548,27 @@ ngx_wafcert_store_put(ngx_wafcert_store_t *store,
 
     ngx_wafcert_zone_lock_write(store);
 
-    rc = ngx_wafcert_reserve_locked(store, change, project_key, name_key,
-                                    verdict);
+    if (!change->foreign && ngx_wafcert_newer_locked(sh, change)) {
+        rc = NGX_BUSY;
+
+    } else {
+        rc = ngx_wafcert_reserve_locked(store, change, project_key, name_key,
+                                        verdict);
+    }
+
     if (rc == NGX_OK) {
         slot = &sh->slots[change->slot];
         n = slot->new;
 
-        if (change->op == NGX_WAFCERT_CREATE && sequence > n->sequence) {
+        if (change->op == NGX_WAFCERT_CREATE && !change->foreign
+            && sequence > n->sequence)
+        {
             n->sequence = sequence;
             sh->sequence = sequence;
         }
 
-        ngx_wafcert_publish_locked(store, slot);
+        ngx_wafcert_publish_locked(store, slot,
+                                   change->foreign && sh->instance);
     }
 
     ngx_wafcert_zone_unlock(store);
@@ -600,19 +611,27 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
              : ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
 
     if (n) {
-        entry->version = n->version;
-        entry->revision = n->revision;
-        entry->sequence = n->sequence;
-        entry->project.data = entry->name;
-        entry->project.len = n->project->len;
-
-        ngx_memcpy(entry->id, n->id, NGX_WAFCERT_ID_LEN);
-        ngx_memcpy(entry->name, n->project->name, n->project->len);
+        ngx_wafcert_entry_locked(entry, n);
     }
 
     ngx_wafcert_zone_unlock(store);
 
     return n ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_wafcert_entry_locked(ngx_wafcert_entry_t *entry, ngx_wafcert_node_t *n)
+{
+    entry->version = n->version;
+    entry->revision = n->revision;
+    entry->timestamp = n->timestamp;
+    entry->sequence = n->sequence;
+    entry->project.data = entry->name;
+    entry->project.len = n->project->len;
+
+    ngx_memcpy(entry->id, n->id, NGX_WAFCERT_ID_LEN);
+    ngx_memcpy(entry->name, n->project->name, n->project->len);
 }
 
 
@@ -793,7 +812,7 @@ ngx_wafcert_store_settle(ngx_wafcert_store_t *store,
     if (slot->pid == dead->pid) {
 
         if (made) {
-            ngx_wafcert_publish_locked(store, slot);
+            ngx_wafcert_publish_locked(store, slot, 0);
 
         } else {
             ngx_wafcert_cancel_locked(store, slot);
@@ -804,9 +823,15 @@ ngx_wafcert_store_settle(ngx_wafcert_store_t *store,
 }
 
 
+/*
+ * What is behind is in that list first.  A process that dies after that has
+ * left a record that is behind needlessly, or what is in no other list: that
+ * was to be seen never, or is gone.
+ */
+
 static void
 ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
-    ngx_wafcert_slot_t *slot)
+    ngx_wafcert_slot_t *slot, ngx_uint_t behind)
 {
     ngx_wafcert_sh_t       *sh;
     ngx_wafcert_node_t     *n, *old;
@@ -819,10 +844,20 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
 
     sh->generation++;
 
+    if (behind) {
+        ngx_wafcert_behind_add_locked(sh, n ? n : old);
+    }
+
     if (n == NULL) {
+        old->gone = behind;
+        ngx_memory_barrier();
+
         ngx_wafcert_queue_remove(&old->queue);
         project->certificates--;
-        project->refs--;
+
+        if (!behind) {
+            project->refs--;
+        }
 
     } else if (old) {
         n->published = old->published;
@@ -852,12 +887,24 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
         }
 
         n->busy = 0;
+        sh->stale += n->stale;
+    }
+
+    if (old) {
+        sh->stale -= old->stale;
     }
 
     slot->pid = 0;
 
-    if (old) {
+    if (old && old->gone) {
+        ngx_wafcert_gone_bury_locked(store, old);
+
+    } else if (old) {
+        ngx_wafcert_behind_remove_locked(sh, old);
         ngx_wafcert_node_free_locked(store->shpool, &sh->issuers, old);
+
+    } else {
+        ngx_wafcert_gone_remove_locked(store, n->id);
     }
 
     ngx_wafcert_project_release_locked(store, project);

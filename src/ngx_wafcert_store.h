@@ -60,6 +60,7 @@ typedef struct {
     const wafcert_facts_t *facts;       /* NULL for delete */
     const wafcert_key_t   *key;
     const int64_t         *since;       /* of each host, if that is known */
+    ngx_uint_t             stale;       /* as it was stored */
 
     ngx_uint_t             foreign;     /* "id" is not from this server */
     uint64_t               turn;
@@ -92,10 +93,31 @@ typedef struct {
     u_char                 id[NGX_WAFCERT_ID_LEN];
     uint64_t               version;
     ngx_uint_t             revision;
+    int64_t                timestamp;
     uint64_t               sequence;
     ngx_str_t              project;
     u_char                 name[64];    /* the project's */
 } ngx_wafcert_entry_t;
+
+
+/* The same, and what its file has to tell. */
+
+typedef struct {
+    ngx_wafcert_entry_t    entry;
+    ngx_uint_t             gone;        /* but for the file */
+    ngx_uint_t             stale;
+    ngx_str_t              name;
+    u_char                 buf[WAFCERT_NAME_MAX];
+} ngx_wafcert_file_t;
+
+
+/* What an edge has to tell of certificates that are not as the WAF's. */
+
+typedef struct {
+    ngx_uint_t             unrecorded;  /* changes, since the zone was made */
+    ngx_uint_t             stale;       /* certificates: the WAF has others */
+    ngx_uint_t             behind;      /* files: memory has what the WAF has */
+} ngx_wafcert_behind_t;
 
 
 /* Which certificates of a project a list is about, and how far it has come. */
@@ -186,8 +208,12 @@ void ngx_wafcert_store_cancel(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
 
 /*
- * Reserves and publishes at once what is durable already, with the sequence
- * that it has, unless that is 0.  As ngx_wafcert_store_reserve().
+ * Reserves and publishes at once.  As ngx_wafcert_store_reserve().
+ *
+ * A change whose id was given elsewhere has been made there, and comes before
+ * its file, see below.  Any other one is durable already: it has the sequence
+ * of its file, unless that is 0, and NGX_BUSY is also returned where a file is
+ * older than the zone.
  */
 ngx_int_t ngx_wafcert_store_put(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
@@ -206,8 +232,40 @@ void ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
 void ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
 
-/* Counts what an edge could not record: the number so far. */
-ngx_uint_t ngx_wafcert_store_unrecorded(ngx_wafcert_store_t *store);
+/* Lets those go that have died before they left. */
+void ngx_wafcert_store_unqueue_dead(ngx_wafcert_store_t *store);
+
+/*
+ * An edge could not record what the WAF has made: counts that, and marks what
+ * it knows of this certificate, if that is not NULL, as stale until the WAF's
+ * own pair is recorded.  Returns whether it knows anything.
+ */
+ngx_uint_t ngx_wafcert_store_unrecorded(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+
+void ngx_wafcert_store_numbers(ngx_wafcert_store_t *store,
+    ngx_wafcert_behind_t *numbers);
+
+/* That of the certificate with file->entry.id.  NGX_OK or NGX_DECLINED. */
+ngx_int_t ngx_wafcert_store_file(ngx_wafcert_store_t *store,
+    ngx_wafcert_file_t *file);
+
+/*
+ * Files that are behind the zone, the oldest first, each once in a round: one
+ * that cannot be written does not come before others have been tried.
+ * NGX_OK; NGX_AGAIN: the round is over; NGX_DECLINED: there is none.
+ */
+ngx_int_t ngx_wafcert_store_behind(ngx_wafcert_store_t *store,
+    ngx_wafcert_file_t *file);
+void ngx_wafcert_store_round(ngx_wafcert_store_t *store);
+
+/* This version of it is on the disk now; a newer one has its turn again. */
+void ngx_wafcert_store_written(ngx_wafcert_store_t *store,
+    ngx_wafcert_file_t *file);
+
+/* Whether the zone knows better than the file. */
+ngx_uint_t ngx_wafcert_store_newer(ngx_wafcert_store_t *store,
+    const u_char *id);
 
 /*
  * The certificate with entry->id, or, with "next", the one that comes after it

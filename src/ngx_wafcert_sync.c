@@ -290,6 +290,14 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
                       ngx_current_msec - start, l.refused);
 
         ngx_wafcert_loader_free(&l);
+
+        if (ngx_wafcert_state_marked(state)) {
+            ngx_log_error(NGX_LOG_WARN, log, 0,
+                          "zone \"%V\": nginx ended before all that the WAF "
+                          "had accepted was in \"%V\": certificates may be "
+                          "older than the WAF's, or deleted there",
+                          &store->shm_zone->shm.name, &store->dir);
+        }
     }
 
     (void) sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -449,6 +457,8 @@ ngx_wafcert_sync_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
 {
     ngx_uint_t          made, nmade, n;
     ngx_wafcert_dead_t  dead;
+
+    ngx_wafcert_store_unqueue_dead(store);
 
     n = 0;
     nmade = 0;
@@ -612,41 +622,12 @@ static ngx_int_t
 ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l, ngx_wafcert_write_t *w,
     ngx_wafcert_entry_t *entry, ngx_pool_t *pool)
 {
-    ngx_int_t            rc;
-    wafcert_link_t      *leaf;
-    wafcert_stored_t     stored;
-    ngx_wafcert_copy_t   copy;
+    ngx_int_t  rc;
 
-    rc = ngx_wafcert_store_get(l->store, &entry->project, entry->id, 1, pool,
-                               &copy);
+    rc = ngx_wafcert_commit_entry(l->store, l->validator, entry, w, pool);
 
-    if (rc == NGX_DECLINED) {
-        return NGX_DECLINED;
-    }
-
-    leaf = &copy.facts.chain[0];
-
-    if (rc != NGX_OK
-        || wafcert_sha256(l->validator, &leaf->der, leaf->sha256) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&stored, sizeof(wafcert_stored_t));
-
-    stored.project = entry->project;
-    stored.sequence = entry->sequence;
-    stored.record = copy.record;
-
-    ngx_memcpy(w->note.id, entry->id, NGX_WAFCERT_ID_LEN);
-
-    if (ngx_wafcert_commit_since(l->store, NULL, &stored, entry->id, pool)
-        != NGX_OK
-        || ngx_wafcert_commit_text(w->state, &stored, &copy.key, pool,
-                                   &w->text)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return ngx_wafcert_state_dump(w);

@@ -363,7 +363,12 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
     ngx_rbtree_init(&sh->projects, &sh->projects_sentinel,
                     ngx_rbtree_insert_value);
 
+    ngx_rbtree_init(&sh->gone, &sh->gone_sentinel, ngx_rbtree_insert_value);
+
     ngx_queue_init(&sh->queue);
+    ngx_queue_init(&sh->behind);
+    sh->nbehind = 0;
+    sh->stale = 0;
     ngx_memzero(sh->slots, sizeof(sh->slots));
 
     shpool->data = sh;

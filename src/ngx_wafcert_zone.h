@@ -32,11 +32,17 @@
 /* foreign changes that wait for each other; one more does not */
 #define NGX_WAFCERT_TURNS  64
 
+/* files that are written at once because they are behind */
+#define NGX_WAFCERT_FLUSH_JOBS  16
+
 /* a choice is made again when a host with the same counter has changed */
 #define NGX_WAFCERT_CHANGED  1024
 
 /* of a zone that could not be written to its state directory */
 #define NGX_WAFCERT_NO_INSTANCE  ((uint64_t) -1)
+
+
+typedef struct ngx_wafcert_flush_s  ngx_wafcert_flush_t;
 
 
 struct ngx_wafcert_project_s {
@@ -63,8 +69,19 @@ typedef struct {
 typedef struct {
     uint64_t                 number;        /* 0: free */
     ngx_msec_t               time;
+    ngx_pid_t                pid;
     u_char                   id[NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_turn_t;
+
+
+/* who brings files up to date, ngx_wafcert_flush.c */
+
+typedef struct {
+    volatile ngx_pid_t       pid;           /* 0: nobody */
+    ngx_msec_t               delay;         /* after a failure */
+    ngx_msec_t               time;          /* when it is to go on */
+    u_char                   ids[NGX_WAFCERT_FLUSH_JOBS][NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_flusher_t;
 
 
 /* in shared memory: for all workers, across reloads */
@@ -94,7 +111,14 @@ typedef struct {
     ngx_err_t                failing;       /* why changes cannot be stored */
 
     /* ngx_wafcert_foreign.c */
-    ngx_atomic_t             unrecorded;    /* that the WAF has accepted */
+    ngx_uint_t               unrecorded;    /* that the WAF has accepted */
+    ngx_uint_t               stale;
+    ngx_uint_t               nbehind;
+    ngx_queue_t              behind;        /* whose files are older */
+    u_char                   round;
+    ngx_rbtree_t             gone;          /* of these, by id */
+    ngx_rbtree_node_t        gone_sentinel;
+    ngx_wafcert_flusher_t    flusher;
     uint64_t                 turn;
     ngx_wafcert_turn_t       turns[NGX_WAFCERT_TURNS];
 
@@ -129,6 +153,7 @@ struct ngx_wafcert_store_s {
     ngx_str_t                dir;
     wafcert_seal_t          *seal;          /* until "state" has it */
     ngx_wafcert_state_t     *state;
+    ngx_wafcert_flush_t     *flush;         /* NULL: no edge records here */
 #if (NGX_THREADS)
     ngx_thread_pool_t       *thread_pool;
 #endif
@@ -155,10 +180,35 @@ ngx_wafcert_project_t *ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh,
 ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_project_t *project, const u_char *id);
 
+void ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_project_t *project);
+void ngx_wafcert_entry_locked(ngx_wafcert_entry_t *entry,
+    ngx_wafcert_node_t *n);
+
 /* ngx_wafcert_foreign.c; as ngx_wafcert_store_reserve(). */
 ngx_int_t ngx_wafcert_foreign_judge_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *old, ngx_wafcert_change_t *change,
     wafcert_verdict_t *verdict);
+
+/* Whether the file that a change comes from is older than the zone. */
+ngx_uint_t ngx_wafcert_newer_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_change_t *change);
+
+/* The file of a certificate is behind; or what was behind is to be freed. */
+void ngx_wafcert_behind_add_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+void ngx_wafcert_behind_remove_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+
+/* A certificate that is gone, but for its file: the first takes "n" over. */
+void ngx_wafcert_gone_bury_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_node_t *n);
+void ngx_wafcert_gone_add_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+void ngx_wafcert_gone_remove_locked(ngx_wafcert_store_t *store,
+    const u_char *id);
+ngx_wafcert_node_t *ngx_wafcert_gone_locked(ngx_wafcert_sh_t *sh,
+    const u_char *id);
 
 /* Whether more pages are taken than were configured. */
 ngx_uint_t ngx_wafcert_zone_full_locked(ngx_wafcert_store_t *store);

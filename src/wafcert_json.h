@@ -69,6 +69,7 @@ typedef struct {
     ngx_str_t              taken;         /* a host of another project */
     ngx_str_t              bind_hosts;    /* id, name and NUL byte of each */
     ngx_uint_t             unusable;      /* OpenSSL has failed with it */
+    ngx_uint_t             stale;         /* the WAF has another pair */
     const wafcert_standing_t  *standing;
 } wafcert_record_t;
 

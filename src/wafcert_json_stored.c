@@ -144,6 +144,10 @@ wafcert_stored_members(wafcert_stored_t *stored,
         return wafcert_stored_broken(verdict);
     }
 
+    /* of an edge, which could not keep what the WAF has */
+
+    record->stale = json_is_integer(json_object_get(root, "stale"));
+
     stored->sequence = (uint64_t) sequence;
     record->revision = (ngx_uint_t) revision;
 

@@ -191,6 +191,10 @@ wafcert_json_stored(u_char *buf, const wafcert_stored_t *stored)
     wafcert_json_put_since(&out, stored);
     wafcert_json_put_slugs(&out, facts->warnings);
 
+    if (record->stale) {
+        wafcert_json_integer(&out, "stale", 1);
+    }
+
     wafcert_json_member(&out, "sealed_key");
     wafcert_json_puts(&out, "\"");
 

@@ -1,11 +1,13 @@
 #!/usr/bin/perl
 
 # An edge that records on a disk which takes its time, or fails: clients have
-# the WAF's answers all the same, and what is recorded is right in the end.
+# the WAF's answers, and what is known follows them, at once; files follow when
+# the disk takes them, whatever happens to workers meanwhile.
 
 use strict;
 use warnings;
 
+use JSON::PP qw(decode_json);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -61,6 +63,9 @@ $server->configure(server => <<"END");
         }
 END
 $server->start;
+
+
+my $mark = 'state-edge/unwritten';
 
 
 sub path {
@@ -123,7 +128,56 @@ sub failures {
 }
 
 
-# The answer does not wait.
+# The files that there are, as what is known.
+sub files {
+    my ($name) = @_;
+
+    return map { $_->{name} => $_->{fingerprint} }
+               map { decode_json(Wafcert::Fixtures::read_file($_)) }
+                   glob "$server->{prefix}/state-edge/??/*.json";
+}
+
+# Waits until they are what is known.
+sub agree {
+    my ($what) = @_;
+
+    my (%files, %known);
+
+    for (1 .. 500) {
+        %known = map { $_->{name} => known($_->{id})->{fingerprint} }
+                     @{$server->request(GET => path('known'))->json->{items}};
+        %files = eval { files() };
+        last if join(' ', map { $_, $files{$_} } sort keys %files)
+                eq join(' ', map { $_, $known{$_} } sort keys %known);
+        sleep 0.05;
+    }
+
+    is_deeply(\%files, \%known, $what);
+
+    # which goes when all is written to its end
+    $server->wait_for('the mark', sub { !-e $server->path($mark) });
+}
+
+sub known {
+    my ($id) = @_;
+
+    return $server->request(GET => path('known', "/$id"))->json;
+}
+
+# Waits for what the log says.
+sub logged {
+    my ($from, $pattern, $what) = @_;
+
+    for (1 .. 500) {
+        last if substr($server->log, $from) =~ $pattern;
+        sleep 0.02;
+    }
+
+    like(substr($server->log, $from), $pattern, $what);
+}
+
+
+# Neither the answer nor what is known waits.
 
 $disk->set(fsync => 'hold', 0, '/state-edge');
 
@@ -132,35 +186,22 @@ my $id = $answer->json->{id};
 
 is($answer->{status}, 200, 'the disk does not answer, and the WAF does');
 $disk->wait_for(fsync => 1);
-is(names(), '', 'nothing is recorded');
+knows('held', 'it is known');
+is_deeply({ files() }, {}, 'and not yet stored');
+ok(-e $server->path($mark), 'as a mark tells');
 is($server->request(GET => '')->json->{total}, 1, 'what the WAF has');
 is(call(GET => '')->json->{total}, 1, 'and others are served');
 
 # and the record is not the client's
 
 my $gone = $server->send(POST => path('edge'), upload('gone'));
-$disk->wait_for(fsync => 2);
 close $gone;
-
-$disk->mend;
-knows('gone held', 'both are recorded when the disk goes on');
+knows('gone held', 'so is that of a client that has gone');
 is(scalar access(qr/^POST 200 \[held\] \[-\]/), 1,
-   'and then stand in the access log');
+   'both stand in the access log');
 
-
-# and nginx may be at something else by then
-
-$disk->set(fsync => 'hold', 0, '/state-edge');
-is($server->request(POST => path('after'), upload('after'))->{status}, 200,
-   'there is a post_action');
-$disk->wait_for(fsync => 1);
-is($server->request(GET => '//empty')->{status}, 204, 'it has been done');
 $disk->mend;
-knows('after gone held', 'and it is recorded, too');
-$server->request(DELETE => path('after', '/' . {
-    map { $_->{name} => $_->{id} } @{$server->request(GET => path('known'))
-                                     ->json->{items}} }->{after}));
-knows('gone held', 'and deleted');
+agree('and are stored when the disk goes on');
 
 
 # Several changes of one certificate, over several connections and workers,
@@ -185,103 +226,160 @@ for my $last ([ PUT => '{"name": "last"}', 'gone last' ],
     is(call(PUT => "/$made", upload('other', 'rsa'))->{status}, 200,
        'another pair');
     is(call($method => "/$made", $body)->{status}, 200, 'and the last one');
-
-    $disk->mend;
     knows($names, 'is what is known');
 
+    $disk->mend;
+    agree('and stored when the disk goes on');
+
     if ($method eq 'PUT') {
-        is($server->request(GET => path('known', "/$made"))
-           ->json->{fingerprint},
+        is(known($made)->{fingerprint},
            $server->request(GET => "/$made")->json->{fingerprint},
            'with the pair that the WAF has');
 
         is(call(DELETE => "/$made")->{status}, 200, 'it is deleted');
         knows('gone', 'there, too');
-
-    } else {
-        $server->wait_for('the last change is recorded', sub {
-            return access(qr/^DELETE 200 /) == 2;
-        });
-        knows($names, 'and stays so');
+        agree('with its file');
     }
 }
+
+like($server->log, qr/\[notice\] .* wafcert\ forget:\ project\ "project",\ id
+                      \ $id,\ name\ "last",\ revision\ \d+,\ token\ ""/x,
+     'what is forgotten stands in the log');
 
 
 # A disk that fails, and then a disk that is well again.
 
 my %kept = map { $_->{name} => $_->{id} }
                @{$server->request(GET => path('known'))->json->{items}};
+$kept{old} = call(POST => '', upload('old'))->json->{id};
+knows('gone old', 'two that are kept');
+agree('and stored');
+
+my %stored = files();
 my $from = length $server->log;
-my $before = failures();
 
 $disk->set(fsync => 5, 0, '/state-edge');
+$disk->set(unlink => 5, 0, '/state-edge/');
+$disk->set(rename => 5, 0, '/state-edge/');
 
 is(call(POST => '', upload('lost'))->{status}, 200,
    'the disk fails, and the WAF has accepted');
-is(scalar access(qr/^POST 200 \[lost\] \[commit_failed\]/), 1,
-   'the access log has the reason');
-is(scalar(() = substr($server->log, $from) =~ /could not record/g), 1,
-   'the error log says so once');
-like(substr($server->log, $from), qr/could not record .*: commit_failed, /,
-     'with the reason');
-is(failures(), $before + 1, 'and a number');
-knows('gone', 'it is not known');
+knows('gone lost old', 'it is known');
+is(scalar access(qr/^POST 200 \[lost\] \[-\]/), 1,
+   'to its client it is like any other');
+logged($from, qr/\[crit\]\ .*zone\ "edge":\ changes\ cannot\ be\ stored
+                 \ in\ .*\ fsync\(\)\ failed/x, 'the error log has the cause');
+logged($from, qr/\[error\]\ .*zone\ "edge":\ 1\ changes\ that\ the\ WAF\ has
+                 \ accepted\ are\ in\ memory\ and\ not\ yet\ in\ ".*",
+                 \ next\ try\ in\ 1\ seconds/x, 'and how many there are');
 
-# what the edge knows of a certificate that it could not change is outdated
 is(call(PUT => "/$kept{gone}", upload('gone', 'rsa'))->{status}, 200,
    'one that is known is changed');
-access(qr/^PUT 200 \[gone\] \[commit_failed\]/);
-knows('', 'and no longer known');
-is(failures(), $before + 2, 'counted, too');
+is(call(DELETE => "/$kept{old}")->{status}, 200, 'another one deleted');
+knows('gone lost', 'memory follows');
+is(known($kept{gone})->{fingerprint},
+   $server->request(GET => "/$kept{gone}")->json->{fingerprint},
+   'and has what the WAF has');
+logged($from, qr/3 changes that the WAF has accepted/, 'counted, too');
+logged($from, qr/next try in 2 seconds/, 'it takes its time');
+is_deeply({ files() }, \%stored, 'files are as they were');
+unlike(substr($server->log, $from), qr/could not record/,
+       'and nothing is lost');
+
+# a reload, and workers that are killed
+
+ok($server->reload, 'a reload meanwhile');
+$server->settle;
+knows('gone lost', 'changes nothing');
+
+my @workers = $server->workers;
+kill KILL => @workers;
+$server->wait_for('new workers', sub {
+    my @new = $server->workers;
+    my %old = map { $_ => 1 } @workers;
+    @new == 2 && !grep { $old{$_} } @new;
+});
+knows('gone lost', 'nor do workers that are killed');
 
 $disk->mend;
-is(call(PUT => "/$kept{gone}", upload('found', 'rsa'))->{status}, 200,
-   'the disk is well, and it is changed again');
-knows('found', 'and known');
+agree('all of it is stored when the disk is well');
+logged($from, qr/changes can be stored again/, 'as the log says');
 
 
-# A client that is given up while the disk is waited for: its request ends
-# nevertheless, when the disk goes on.
+# nginx ends while the disk does not take it: the next start tells.
+
+$disk->set(fsync => 5, 0, '/state-edge');
+call(PUT => "/$kept{gone}", upload('gone', 'ec'));
+$disk->wait_for(fsync => 1);
+$server->wait_for('mark', sub { -e $server->path($mark) });
+
+$server->kill_all;
+$disk->mend;
+$from = length $server->log;
+$server->start;
+
+knows('gone lost', 'a start finds what was stored');
+logged($from, qr/\[warn\]\ .*zone\ "edge":\ nginx\ ended\ before\ all\ that\ the
+                 \ WAF\ had\ accepted\ was\ in/x, 'and says that it is old');
+ok(!-e $server->path($mark), 'once');
+
+$from = length $server->log;
+call(POST => '', upload('gone', 'ec'));
+knows('gone lost', 'until the WAF tells more');
+agree('which is stored');
+$server->stop;
+$server->start;
+unlike(substr($server->log, $from), qr/ended before/,
+       'and the next start says nothing');
+
+
+# A client that is given up while it reads a list: what is not in that is
+# dropped nevertheless.
 
 my $dropped = call(POST => '', upload('dropped'))->json->{id};
-knows('dropped found', 'one more');
+knows('dropped gone lost', 'one more');
 
 $server->request(DELETE => "/$dropped");
 $server->create(300, 'many');
 
 my $lists = access(qr/^GET /);
-$disk->set(unlink => 'hold', 0, '/state-edge');
 
 my $socket = $server->socket(receive => 2048);
 Wafcert::Server::write_all($socket, Wafcert::Server::wire(GET => path('edge')));
-$disk->wait_for(unlink => 1);
 
 $server->wait_for('time-out', sub {
     $server->log =~ /client timed out .*while sending to client/
 });
-is(scalar access(qr/^GET /), $lists, 'a client that reads nothing of a list');
 
-$disk->mend;
-knows('found', 'which tells that one is gone');
+knows('', 'a list that nobody reads tells what is gone');
 $server->wait_for('line', sub { access(qr/^GET /) == $lists + 1 });
-pass('has its line in the log');
+pass('and has its line in the log');
+agree('as has the disk');
 
 
-# A worker that is told to quit while it records.
+# Workers that are told to quit while there is something to be stored.
 
 $disk->set(fsync => 'hold', 0, '/state-edge');
 is(call(POST => '', upload('late'))->{status}, 200, 'accepted');
 $disk->wait_for(fsync => 1);
+is(call(POST => '', upload('later'))->{status}, 200, 'and another one');
+knows('late later', 'both are known');
 
 ok($server->reload, 'a reload meanwhile');
 $disk->mend;
-knows('found late', 'loses nothing');
 $server->settle;
+knows('late later', 'loses nothing');
+agree('but stores it');
 
+call(POST => '', upload("last$_")) for 1 .. 9;
+knows('last1 last2 last3 last4 last5 last6 last7 last8 last9 late later',
+      'nine more');
 $server->stop;
+ok(!-e $server->path($mark), 'nginx has stored all of it when it has ended');
 $server->start;
-knows('found late', 'and it lasts');
+knows('last1 last2 last3 last4 last5 last6 last7 last8 last9 late later',
+      'and it lasts');
 
-$server->ends_well(qr/cannot be stored/);
+$server->ends_well(qr/cannot be stored|exited on signal 9/);
 
 done_testing();
