@@ -587,6 +587,8 @@ wafcert_x509_weigh_names(wafcert_x509_t *cert, const ngx_str_t *names)
         return;
     }
 
+    cert->names += all;
+
     wafcert_der_init(&der, names);
 
     if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) != NGX_OK) {

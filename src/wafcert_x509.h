@@ -51,6 +51,7 @@ typedef struct {
     X509                   *x509;           /* see wafcert_x509_open() */
     EVP_PKEY               *pkey;           /* made at the first need */
     ngx_uint_t              parts;          /* WAFCERT_X509_PARTS */
+    ngx_uint_t              names;          /* alternative, of any kind */
     wafcert_public_t        public;
 
     ngx_str_t               tbs;

@@ -32,8 +32,6 @@ END
 my $server = Wafcert::Server->new(workers => 2);
 
 
-sub tlv { return Wafcert::Broken::tlv(@_) }
-
 sub parts { return Wafcert::Broken::parts(@_) }
 
 sub armoured {
