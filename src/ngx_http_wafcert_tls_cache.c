@@ -214,6 +214,7 @@ ngx_http_wafcert_cache_add_known(ngx_http_wafcert_cache_t *cache,
     }
 
     known->view = view;
+    known->choice.chosen_at = 0;
     known->choice.until = 0;
     ngx_memcpy(known->host, name->host.data, name->host.len);
 

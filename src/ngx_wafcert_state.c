@@ -252,7 +252,8 @@ ngx_wafcert_state_claim(ngx_wafcert_state_t *state,
                   "state directory \"%s\" is in use by another nginx%s",
                   state->path, ngx_inherited
                   ? ", which has not started this one, or has another version "
-                    "of the module: stop it first" : "");
+                    "of the module: stop it first"
+                  : ", or by old workers of this one");
 
     return NGX_ERROR;
 }
