@@ -41,6 +41,8 @@ static char *ngx_http_wafcert_state(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, ngx_str_t *key, ngx_str_t *threads);
 static wafcert_seal_t *ngx_http_wafcert_seal(ngx_conf_t *cf,
     ngx_str_t *file);
+static char *ngx_http_wafcert_quota(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_wafcert_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -190,8 +192,8 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       &ngx_http_wafcert_max_hosts_bounds },
 
     { ngx_string("wafcert_quota"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_wafcert_quota,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wafcert_loc_conf_t, quota),
       NULL },
@@ -534,6 +536,11 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->return_key, prev->return_key,
                               NGX_HTTP_WAFCERT_RETURN_KEY_CREATE);
     ngx_conf_merge_value(conf->max_hosts, prev->max_hosts, 1000);
+
+    if (conf->quota == NGX_CONF_UNSET) {
+        conf->quota_size = prev->quota_size;
+    }
+
     ngx_conf_merge_value(conf->quota, prev->quota, 0);
     ngx_conf_merge_uint_value(conf->reject_expired, prev->reject_expired, 0);
     ngx_conf_merge_value(conf->min_rsa_bits, prev->min_rsa_bits, 0);
@@ -1025,6 +1032,34 @@ done:
     (void) ngx_close_file(fd);
 
     return seal;
+}
+
+
+static char *
+ngx_http_wafcert_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_loc_conf_t *wlcf = conf;
+
+    char       *rv;
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    rv = ngx_conf_set_num_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || cf->args->nelts == 2) {
+        return rv;
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[2]);
+    if (size == NGX_ERROR) {
+        return ngx_http_wafcert_invalid(cf, &value[2]);
+    }
+
+    wlcf->quota_size = size;
+
+    return NGX_CONF_OK;
 }
 
 

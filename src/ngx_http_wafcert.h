@@ -144,6 +144,7 @@ typedef struct {
     ngx_uint_t                 return_key;
     ngx_int_t                  max_hosts;
     ngx_int_t                  quota;
+    size_t                     quota_size;    /* with it */
 
     ngx_uint_t                 reject_expired;
     ngx_int_t                  min_rsa_bits;

@@ -712,6 +712,7 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
 
     ctx->change.project = ctx->project;
     ctx->change.quota = wlcf->quota;
+    ctx->change.quota_size = wlcf->quota_size;
 
     facts = ctx->change.facts;
 

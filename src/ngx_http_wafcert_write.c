@@ -295,6 +295,7 @@ ngx_http_wafcert_prepare(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     ctx->change.project = ctx->project;
     ctx->change.quota = wlcf->quota;
+    ctx->change.quota_size = wlcf->quota_size;
 
     switch (ctx->call) {
 

@@ -92,6 +92,39 @@ ngx_wafcert_chunk_shift(size_t contiguous, size_t need)
 }
 
 
+size_t
+ngx_wafcert_blob_size(void *blob)
+{
+    size_t               size;
+    ngx_wafcert_blob_t  *b;
+
+    size = 0;
+
+    for (b = blob; b; b = ngx_wafcert_chunk_next(b)) {
+        size += ngx_wafcert_chunk_size(b);
+    }
+
+    return size;
+}
+
+
+/* a power of two up to half a page, and whole pages above */
+
+size_t
+ngx_wafcert_slab_size(size_t size)
+{
+    size_t  chunk;
+
+    if (size > ngx_pagesize / 2) {
+        return ngx_align(size, ngx_pagesize);
+    }
+
+    for (chunk = 8; chunk < size; chunk *= 2) { /* void */ }
+
+    return chunk;
+}
+
+
 void
 ngx_wafcert_blob_free_locked(ngx_slab_pool_t *shpool, void *blob)
 {

@@ -44,6 +44,10 @@ typedef struct {
 void *ngx_wafcert_blob_alloc_locked(ngx_slab_pool_t *shpool,
     size_t contiguous, size_t size);
 
+/* What it takes of the pool; and what "size" bytes of any kind would. */
+size_t ngx_wafcert_blob_size(void *blob);
+size_t ngx_wafcert_slab_size(size_t size);
+
 /* Wipes every byte before the pool gets it back. */
 void ngx_wafcert_blob_free_locked(ngx_slab_pool_t *shpool, void *blob);
 

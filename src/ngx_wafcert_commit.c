@@ -102,7 +102,8 @@ ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit)
     w->state = commit->store->state;
     w->op = change->op;
     w->seen = change->seen;
-    w->counted = (change->op == NGX_WAFCERT_CREATE && change->quota);
+    w->counted = (change->op == NGX_WAFCERT_CREATE && change->quota)
+                 || (change->op != NGX_WAFCERT_DELETE && change->quota_size);
 
     w->note.instance = w->state->instance;
     w->note.project = ngx_wafcert_index_string_key(&change->project);

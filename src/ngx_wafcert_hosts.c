@@ -277,6 +277,23 @@ ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, const ngx_str_t *host,
 }
 
 
+size_t
+ngx_wafcert_hosts_size(ngx_wafcert_node_t *n)
+{
+    ngx_uint_t           count;
+    ngx_wafcert_host_t  *host;
+
+    count = 0;
+
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
+        count++;
+    }
+
+    return count ? ngx_wafcert_slab_size(count * sizeof(ngx_wafcert_host_t))
+                 : 0;
+}
+
+
 void
 ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n)
 {

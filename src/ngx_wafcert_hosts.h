@@ -76,6 +76,7 @@ ngx_uint_t ngx_wafcert_hosts_count(const ngx_str_t *hosts);
  */
 ngx_int_t ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
     ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since);
+size_t ngx_wafcert_hosts_size(ngx_wafcert_node_t *n);
 void ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool,
     ngx_wafcert_node_t *n);
 

@@ -468,6 +468,27 @@ ngx_wafcert_node_copy_buried_locked(ngx_slab_pool_t *shpool,
 }
 
 
+/*
+ * Issuers that records share count for each of them: what a record counts for
+ * does not depend on what others do.
+ */
+
+size_t
+ngx_wafcert_node_taken_locked(ngx_wafcert_node_t *n)
+{
+    size_t      size;
+    ngx_uint_t  i;
+
+    size = ngx_wafcert_blob_size(n) + ngx_wafcert_hosts_size(n);
+
+    for (i = 0; i < n->nissuers; i++) {
+        size += ngx_wafcert_blob_size(n->issuers[i]);
+    }
+
+    return size;
+}
+
+
 static ngx_wafcert_issuer_t *
 ngx_wafcert_issuer_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     const wafcert_link_t *link)

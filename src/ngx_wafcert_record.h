@@ -104,6 +104,9 @@ void ngx_wafcert_node_bury_locked(ngx_slab_pool_t *shpool,
 ngx_wafcert_node_t *ngx_wafcert_node_copy_buried_locked(
     ngx_slab_pool_t *shpool, ngx_wafcert_node_t *from);
 
+/* The bytes of the pool that it takes, with all of its issuers. */
+size_t ngx_wafcert_node_taken_locked(ngx_wafcert_node_t *n);
+
 u_char *ngx_wafcert_node_name(ngx_wafcert_node_t *n);
 ngx_uint_t ngx_wafcert_node_same_name(ngx_wafcert_node_t *a,
     ngx_wafcert_node_t *b);

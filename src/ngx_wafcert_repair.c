@@ -338,6 +338,7 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
         n->busy = 0;
 
         project->certificates++;
+        project->taken += ngx_wafcert_node_taken_locked(n);
         project->refs++;
 
         r->to->sh->stale += n->stale;
@@ -445,6 +446,8 @@ ngx_wafcert_repair_slot_locked(ngx_wafcert_repair_t *r,
             ngx_rbtree_insert(&project->names, &n->name_node);
         }
 
+        project->taken += ngx_wafcert_node_taken_locked(n);
+
         if (old == NULL) {
             project->certificates++;
         }
@@ -501,6 +504,7 @@ ngx_wafcert_repair_project_locked(ngx_wafcert_repair_t *r,
     ngx_memcpy(project, from, size);
 
     project->certificates = 0;
+    project->taken = 0;
     project->refs = 0;
 
     ngx_rbtree_init(&project->names, &project->sentinel,

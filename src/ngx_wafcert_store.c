@@ -33,7 +33,9 @@ static ngx_int_t ngx_wafcert_judge_name_locked(ngx_wafcert_node_t *named,
 static ngx_wafcert_slot_t *ngx_wafcert_slot_locked(ngx_wafcert_sh_t *sh);
 static ngx_int_t ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
-    ngx_rbtree_key_t name_key);
+    ngx_rbtree_key_t name_key, wafcert_verdict_t *verdict);
+static ngx_int_t ngx_wafcert_judge_size_locked(ngx_wafcert_slot_t *slot,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
 static void ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot, ngx_uint_t behind);
 static void ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
@@ -184,14 +186,18 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
         ngx_memory_barrier();
         slot->pid = ngx_pid;
 
-        if (ngx_wafcert_fill_slot_locked(store, slot, change, name_key)
-            == NGX_OK)
-        {
+        rc = ngx_wafcert_fill_slot_locked(store, slot, change, name_key,
+                                          verdict);
+        if (rc == NGX_OK) {
             change->slot = slot - sh->slots;
             return NGX_OK;
         }
 
         ngx_wafcert_cancel_locked(store, slot);
+
+        if (rc == NGX_DECLINED) {
+            return rc;
+        }
     }
 
     return wafcert_refuse(verdict, WAFCERT_ZONE_FULL,
@@ -199,10 +205,12 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
 }
 
 
+/* NGX_DECLINED: beyond the quota.  NGX_ERROR: there is no room. */
+
 static ngx_int_t
 ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot, ngx_wafcert_change_t *change,
-    ngx_rbtree_key_t name_key)
+    ngx_rbtree_key_t name_key, wafcert_verdict_t *verdict)
 {
     uint16_t             busy;
     ngx_wafcert_node_t  *n, *old;
@@ -233,6 +241,11 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
         }
 
         change->sequence = n->sequence;
+        slot->project->taken += ngx_wafcert_node_taken_locked(n);
+
+        if (ngx_wafcert_judge_size_locked(slot, change, verdict) != NGX_OK) {
+            return NGX_DECLINED;
+        }
 
         if (ngx_wafcert_zone_full_locked(store)) {
             return NGX_ERROR;
@@ -249,6 +262,34 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     }
 
     return NGX_OK;
+}
+
+
+/* what takes no more than before may stay, however much that is */
+
+static ngx_int_t
+ngx_wafcert_judge_size_locked(ngx_wafcert_slot_t *slot,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict)
+{
+    size_t  new, old, taken;
+
+    if (change->quota_size == 0) {
+        return NGX_OK;
+    }
+
+    new = ngx_wafcert_node_taken_locked(slot->new);
+    old = slot->old ? ngx_wafcert_node_taken_locked(slot->old) : 0;
+    taken = slot->project->taken - old;
+
+    if (new <= old || taken <= change->quota_size) {
+        return NGX_OK;
+    }
+
+    return wafcert_refuse(verdict, WAFCERT_QUOTA,
+                          "the project's certificates would take %lu bytes of "
+                          "memory, and no more than %lu are allowed",
+                          (unsigned long) taken,
+                          (unsigned long) change->quota_size);
 }
 
 
@@ -896,6 +937,10 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
 
     slot->pid = 0;
 
+    if (old) {
+        project->taken -= ngx_wafcert_node_taken_locked(old);
+    }
+
     if (old && old->gone) {
         ngx_wafcert_gone_bury_locked(store, old);
 
@@ -980,6 +1025,7 @@ ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
     slot->pid = 0;
 
     if (n) {
+        project->taken -= ngx_wafcert_node_taken_locked(n);
         ngx_wafcert_node_free_locked(store->shpool, &store->sh->issuers, n);
     }
 

@@ -57,6 +57,7 @@ typedef struct {
     uint64_t               version;     /* modify, delete: what was judged */
     ngx_uint_t             new_revision;  /* create, modify */
     ngx_uint_t             quota;       /* of the project; 0: none */
+    size_t                 quota_size;  /* the same, bytes of the zone */
     const wafcert_facts_t *facts;       /* NULL for delete */
     const wafcert_key_t   *key;
     const int64_t         *since;       /* of each host, if that is known */

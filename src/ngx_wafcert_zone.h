@@ -51,7 +51,8 @@ struct ngx_wafcert_project_s {
     ngx_rbtree_t             names;
     ngx_rbtree_node_t        sentinel;
     ngx_queue_t              records;       /* newest first */
-    ngx_uint_t               certificates;  /* reserved ones included */
+    ngx_uint_t               certificates;  /* reserved ones included, */
+    size_t                   taken;         /* and bytes for them */
     ngx_uint_t               refs;          /* certificates and changes */
     u_char                   len;
     u_char                   name[1];

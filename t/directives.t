@@ -1104,3 +1104,85 @@ POST /four/v1/p/waf/certificate
 --- answers
 400 WAF.00021013 cert.illegal content_too_many_hosts: more than 1 hosts | wafcert_max_hosts
 200 {"name": "a"}
+
+
+
+=== TEST 63: wafcert_quota: a size that is none
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+        wafcert_quota 0 1x;
+    }
+
+--- must_die
+--- error_log eval
+qr{\[emerg\] .*invalid parameter "1x"}
+
+
+
+=== TEST 64: wafcert_quota with a size: it counts what is there, and goes with the number
+--- http_config
+    wafcert_zone zone=certs:1m;
+    wafcert_auth off;
+    wafcert_quota 0 1k;
+
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+    }
+    location /two/ {
+        wafcert_api zone=certs;
+        wafcert_quota 2;
+    }
+    location /more/ {
+        wafcert_api zone=certs;
+        wafcert_quota 0 64k;
+    }
+
+--- requests
+POST /v1/p/waf/certificate
+
+{"name": "a", "content": <ec.chain>, "key": <ec.key>}
+
+POST /v1/p/waf/certificate?dry_run=true
+
+{"name": "a", "content": <ec.chain>, "key": <ec.key>}
+
+POST /two/v1/p/waf/certificate
+
+{"name": "a", "content": <ec.chain>, "key": <ec.key>}
+
+PUT /v1/p/waf/certificate/{id}
+
+{"name": "b"}
+
+PUT /v1/p/waf/certificate/{id}
+
+{"name": "b", "content": <rsa.chain>, "key": <rsa.key>}
+
+PUT /more/v1/p/waf/certificate/{id}
+
+{"name": "b", "content": <rsa.chain>, "key": <rsa.key>}
+
+PUT /v1/p/waf/certificate/{id}
+
+{"name": "b", "content": <ec.chain>, "key": <ec.key>}
+
+POST /v1/q/waf/certificate
+
+{"name": "b", "content": <ec.chain>, "key": <ec.key>}
+
+DELETE /v1/p/waf/certificate/{id}
+
+
+--- answers
+403 WAF.00022005 insufficient.quota quota: bytes of memory, and no more than 1024 | larger
+403 WAF.00022005 insufficient.quota quota: bytes of memory
+200 {"id": "{id}"}
+200 {"name": "b"}
+403 WAF.00022005 insufficient.quota quota: bytes of memory
+200 {"name": "b"}
+200 {"name": "b"}
+403 WAF.00022005 insufficient.quota quota: bytes of memory
+200
