@@ -62,7 +62,7 @@ static ngx_int_t ngx_wafcert_flush_next(ngx_wafcert_flush_t *f,
 static ngx_int_t ngx_wafcert_flush_pick(ngx_wafcert_flush_t *f,
     ngx_wafcert_job_t *job);
 static ngx_uint_t ngx_wafcert_flush_busy(ngx_wafcert_flush_t *f,
-    const u_char *id);
+    ngx_wafcert_file_t *file);
 static ngx_int_t ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f,
     ngx_wafcert_job_t *job);
 static void ngx_wafcert_flush_run(ngx_wafcert_job_t *job);
@@ -344,9 +344,9 @@ ngx_wafcert_flush_pick(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
             return NGX_DECLINED;
         }
 
-        /* its turn comes again when what is being written is */
+        /* its turn comes again when that is written */
 
-        rc = ngx_wafcert_flush_busy(f, job->file.entry.id)
+        rc = ngx_wafcert_flush_busy(f, &job->file)
              ? NGX_DECLINED : ngx_wafcert_flush_prepare(f, job);
 
     } while (rc == NGX_DECLINED);
@@ -359,15 +359,25 @@ ngx_wafcert_flush_pick(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
 }
 
 
+/* one of the same certificate, or of one that had the name before */
+
 static ngx_uint_t
-ngx_wafcert_flush_busy(ngx_wafcert_flush_t *f, const u_char *id)
+ngx_wafcert_flush_busy(ngx_wafcert_flush_t *f, ngx_wafcert_file_t *file)
 {
-    ngx_uint_t  i;
+    uint64_t             name;
+    ngx_uint_t           i;
+    ngx_wafcert_job_t   *job;
+
+    name = ngx_wafcert_index_string_key(&file->name);
 
     for (i = 0; i < NGX_WAFCERT_FLUSH_JOBS; i++) {
-        if (f->jobs[i].pool
-            && ngx_memcmp(f->jobs[i].file.entry.id, id, NGX_WAFCERT_ID_LEN)
-               == 0)
+        job = &f->jobs[i];
+
+        if (job->pool
+            && (job->write.note.name == name
+                || ngx_memcmp(job->file.entry.id, file->entry.id,
+                              NGX_WAFCERT_ID_LEN)
+                   == 0))
         {
             return 1;
         }

@@ -438,6 +438,17 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
 
     rc = ngx_wafcert_store_put(l->store, &change, verdict);
 
+    /* the one that has its name here has lost it, as another file will tell */
+
+    if (l->live
+        && (rc == NGX_DONE
+            || (rc == NGX_DECLINED
+                && verdict->reason == WAFCERT_NAME_DUPLICATE))
+        && ngx_wafcert_load_gone(l, change.named) == NGX_OK)
+    {
+        rc = ngx_wafcert_store_put(l->store, &change, verdict);
+    }
+
     if (rc == NGX_OK) {
         ngx_wafcert_load_note(l, id, stored->sequence);
         return NGX_OK;

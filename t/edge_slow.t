@@ -247,6 +247,28 @@ like($server->log, qr/\[notice\] .* wafcert\ forget:\ project\ "project",\ id
      'what is forgotten stands in the log');
 
 
+# A name that goes from one certificate to another: there is never a moment at
+# which two files have it.
+
+my $first = call(POST => '', upload('same'))->json->{id};
+knows('gone same', 'one with a name');
+agree('on the disk');
+
+$disk->set(rename => 'hold', 0, '.old.tmp');
+$server->request(DELETE => "/$first");
+my $second = call(POST => '', upload('same', 'rsa'))->json->{id};
+isnt($second, $first, 'another one with the same name');
+knows('gone same', 'takes its place');
+$disk->wait_for(rename => 1);
+sleep 0.3;
+is_deeply([ map { /($first|$second)/ }
+                glob "$server->{prefix}/state-edge/??/*.json" ], [ $first ], 'its file waits until the other one\'s is gone');
+$disk->mend;
+agree('and is stored then');
+call(DELETE => "/$second");
+knows('gone', 'it is deleted');
+
+
 # A disk that fails, and then a disk that is well again.
 
 my %kept = map { $_->{name} => $_->{id} }
