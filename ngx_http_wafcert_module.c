@@ -128,6 +128,13 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       0,
       NULL },
 
+    { ngx_string("wafcert_serve_names"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_2MORE,
+      ngx_http_wafcert_serve_names,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("wafcert_serve_cache"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,

@@ -81,6 +81,9 @@ typedef struct ngx_http_wafcert_cache_s  ngx_http_wafcert_cache_t;
 typedef struct {
     ngx_shm_zone_t            *shm_zone;
     ngx_wafcert_view_t         view;
+    ngx_uint_t                 listens;       /* a server has handshakes */
+    ngx_rbtree_t               statics;       /* hosts that servers have */
+    ngx_rbtree_node_t          statics_sentinel;
     ngx_rbtree_t               known;         /* hosts, in the cache */
     ngx_rbtree_node_t          sentinel;
 } ngx_http_wafcert_view_t;
@@ -102,6 +105,7 @@ typedef struct {
 
     ngx_shm_zone_t                *shm_zone;  /* NULL: nothing to serve */
     ngx_array_t                    projects;  /* none: all */
+    ngx_array_t                    allowed;   /* of ngx_wafcert_allowed_t */
 
     ngx_http_wafcert_main_conf_t  *main;
     ngx_http_wafcert_view_t       *view;      /* NULL: the same, or no TLS */
@@ -198,6 +202,7 @@ struct ngx_http_wafcert_ctx_s {
 
     /* show, create, modify: of what "current" has become */
     ngx_wafcert_survey_t          taken;
+    size_t                        warned;         /* bytes of hosts, so far */
     ngx_wafcert_survey_t          won;
 
     ngx_http_wafcert_list_t      *list;
@@ -239,6 +244,9 @@ char *ngx_http_wafcert_invalid(ngx_conf_t *cf, ngx_str_t *value);
 ngx_int_t ngx_http_wafcert_api_handler(ngx_http_request_t *r);
 
 ngx_http_wafcert_ctx_t *ngx_http_wafcert_create_ctx(ngx_http_request_t *r);
+
+/* Whether it may be the id of one. */
+ngx_uint_t ngx_http_wafcert_is_project(ngx_str_t *project);
 
 /*
  * The request's, or the one that it had before nginx took it to a named
@@ -511,14 +519,27 @@ void *ngx_http_wafcert_create_srv_conf(ngx_conf_t *cf);
 char *ngx_http_wafcert_merge_srv_conf(ngx_conf_t *cf, void *parent,
     void *child);
 char *ngx_http_wafcert_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wafcert_serve_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_int_t ngx_http_wafcert_serve_init(ngx_conf_t *cf);
 
 /*
- * The view of the zone, which servers with this project's certificates have:
- * the first one where they differ.  NULL: no server serves them.
+ * The view of the zone, which servers with this project's certificates for the
+ * host (NULL: for any) have: the first one where they differ.  If there is none
+ * for the host, one with other names of the project, or NULL: no server serves
+ * them.
  */
 ngx_http_wafcert_view_t *ngx_http_wafcert_project_view(ngx_http_request_t *r,
-    ngx_str_t *project);
+    ngx_str_t *project, ngx_str_t *host);
+
+
+/* ngx_http_wafcert_tls_static.c: what servers have beside the zone */
+
+ngx_int_t ngx_http_wafcert_tls_statics(ngx_conf_t *cf);
+
+/* Whether a server that would send the project's has one of its own for it. */
+ngx_uint_t ngx_http_wafcert_displaces(ngx_http_request_t *r,
+    ngx_str_t *project, ngx_wafcert_name_t *name);
 
 
 /* ngx_http_wafcert_tls.c: handshakes */

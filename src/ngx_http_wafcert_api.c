@@ -19,7 +19,6 @@ static ngx_uint_t ngx_http_wafcert_stands(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *path);
 static ngx_str_t ngx_http_wafcert_last_segment(ngx_str_t *path);
 static ngx_uint_t ngx_http_wafcert_is(ngx_str_t *s, const char *word);
-static ngx_uint_t ngx_http_wafcert_is_project(ngx_str_t *project);
 static ngx_uint_t ngx_http_wafcert_is_id(ngx_str_t *id);
 static ngx_int_t ngx_http_wafcert_method(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_route_t *route);
@@ -404,7 +403,7 @@ ngx_http_wafcert_is(ngx_str_t *s, const char *word)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_wafcert_is_project(ngx_str_t *project)
 {
     u_char  *p, *last;

@@ -12,12 +12,17 @@
 #define NGX_HTTP_WAFCERT_PLACES      1000
 #define NGX_HTTP_WAFCERT_PLACE_SIZE  2560
 
+/* what servers have of a name, looked up in a turn */
+#define NGX_HTTP_WAFCERT_VIEWS       1000
+
 
 static ngx_int_t ngx_http_wafcert_serves_name(ngx_http_request_t *r,
     ngx_str_t *arg, ngx_wafcert_name_t *name);
 static ngx_wafcert_place_t *ngx_http_wafcert_serves_places(
     ngx_http_request_t *r, ngx_wafcert_view_t *view, ngx_str_t *project,
     ngx_wafcert_name_t *name, int64_t now, ngx_uint_t *n);
+static ngx_int_t ngx_http_wafcert_name_warnings(ngx_http_request_t *r,
+    wafcert_record_t *record);
 static ngx_int_t ngx_http_wafcert_survey(ngx_http_request_t *r,
     ngx_wafcert_survey_t *survey);
 
@@ -45,6 +50,9 @@ static const wafcert_standing_t  ngx_http_wafcert_standings[] = {
       " first", 1 },
 
     { "not_yet_valid", "is not valid yet, and waits until it is", 0 },
+
+    { "host_not_allowed", "no server sends this project's certificates for"
+      " this host", 0 },
 
     { "weak_key", "OpenSSL's security level refuses its key, or a signature"
       " in its chain", 0 },
@@ -91,7 +99,7 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
     ngx_memzero(&view, sizeof(ngx_wafcert_view_t));
     view.level = WAFCERT_LEVEL_DEFAULT;
 
-    served = ngx_http_wafcert_project_view(r, &ctx->project);
+    served = ngx_http_wafcert_project_view(r, &ctx->project, &name.host);
 
     if (served) {
         view = served->view;
@@ -287,7 +295,67 @@ ngx_http_wafcert_serve_warnings(ngx_http_request_t *r,
     rc = ngx_wafcert_taken(wlcf->shm_zone->data, &ctx->taken,
                            &record->facts->hosts, &record->taken);
 
-    return (rc == NGX_AGAIN) ? NGX_AGAIN : NGX_OK;
+    return (rc == NGX_AGAIN) ? NGX_AGAIN
+                             : ngx_http_wafcert_name_warnings(r, record);
+}
+
+
+/* the first host of each kind; some in a turn, as above */
+
+static ngx_int_t
+ngx_http_wafcert_name_warnings(ngx_http_request_t *r,
+    wafcert_record_t *record)
+{
+    ngx_str_t                      host;
+    ngx_uint_t                     seen;
+    ngx_wafcert_name_t             name;
+    const ngx_str_t               *hosts;
+    ngx_http_wafcert_ctx_t        *ctx;
+    ngx_http_wafcert_view_t       *view;
+    ngx_http_wafcert_loc_conf_t   *wlcf;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
+
+    seen = 0;
+    hosts = &record->facts->hosts;
+
+    for ( /* void */ ; ctx->warned < hosts->len; ctx->warned += host.len + 1) {
+
+        if (seen > NGX_HTTP_WAFCERT_VIEWS) {
+            return NGX_AGAIN;
+        }
+
+        seen += wmcf->views.nelts;
+
+        host.data = hosts->data + ctx->warned;
+        host.len = ngx_strlen(host.data);
+
+        if (ngx_wafcert_name_init(wlcf->shm_zone->data, &name, host.data,
+                                  host.len)
+            != NGX_OK)
+        {
+            continue;
+        }
+
+        view = ngx_http_wafcert_project_view(r, &ctx->project, &name.host);
+
+        if (!ngx_wafcert_view_allows(&view->view, &ctx->project, &name.host)) {
+
+            if (record->not_allowed.len == 0) {
+                record->not_allowed = host;
+            }
+
+        } else if (record->displaced.len == 0
+                   && ngx_http_wafcert_displaces(r, &ctx->project, &name))
+        {
+            record->displaced = host;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -304,7 +372,7 @@ ngx_http_wafcert_survey(ngx_http_request_t *r, ngx_wafcert_survey_t *survey)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
-    view = ngx_http_wafcert_project_view(r, &ctx->project);
+    view = ngx_http_wafcert_project_view(r, &ctx->project, NULL);
 
     if (view == NULL) {
         return NGX_DECLINED;

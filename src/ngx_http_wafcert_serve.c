@@ -11,6 +11,9 @@ static ngx_int_t ngx_http_wafcert_serve_projects(ngx_conf_t *cf,
     ngx_http_wafcert_srv_conf_t *wscf, ngx_str_t *list);
 static ngx_http_wafcert_view_t *ngx_http_wafcert_add_view(ngx_conf_t *cf,
     ngx_http_wafcert_srv_conf_t *wscf);
+static ngx_wafcert_allowed_t *ngx_http_wafcert_serve_allowed(ngx_conf_t *cf,
+    ngx_array_t *list, ngx_str_t *project);
+static ngx_int_t ngx_http_wafcert_serve_name(ngx_conf_t *cf, ngx_str_t *name);
 
 
 void *
@@ -27,6 +30,7 @@ ngx_http_wafcert_create_srv_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->projects = { NULL };
+     *     conf->allowed = { NULL };
      *     conf->main = NULL;
      *     conf->view = NULL;
      *     conf->ssl = NULL;
@@ -65,6 +69,10 @@ ngx_http_wafcert_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->allowed.elts == NULL) {
+        conf->allowed = prev->allowed;
+    }
+
     if (conf->shm_zone == NULL || sscf->ssl.ctx == NULL) {
         return NGX_CONF_OK;
     }
@@ -101,6 +109,7 @@ ngx_http_wafcert_add_view(ngx_conf_t *cf, ngx_http_wafcert_srv_conf_t *wscf)
 
         if (views[i]->shm_zone == wscf->shm_zone
             && views[i]->view.projects == wscf->projects.elts
+            && views[i]->view.allowed == wscf->allowed.elts
             && views[i]->view.level == level)
         {
             return views[i];
@@ -119,9 +128,18 @@ ngx_http_wafcert_add_view(ngx_conf_t *cf, ngx_http_wafcert_srv_conf_t *wscf)
     view->shm_zone = wscf->shm_zone;
     view->view.projects = wscf->projects.elts;
     view->view.nprojects = wscf->projects.nelts;
+    view->view.allowed = wscf->allowed.elts;
+    view->view.nallowed = wscf->allowed.nelts;
+
+    if (view->view.allowed) {
+        ngx_wafcert_allowed_sort(view->view.allowed, view->view.nallowed);
+    }
+
     view->view.level = level;
 
     ngx_rbtree_init(&view->known, &view->sentinel,
+                    ngx_str_rbtree_insert_value);
+    ngx_rbtree_init(&view->statics, &view->statics_sentinel,
                     ngx_str_rbtree_insert_value);
 
     return view;
@@ -136,6 +154,10 @@ ngx_http_wafcert_serve_init(ngx_conf_t *cf)
     ngx_http_core_srv_conf_t      **cscfp;
     ngx_http_core_main_conf_t      *cmcf;
     ngx_http_wafcert_srv_conf_t    *wscf;
+
+    if (ngx_http_wafcert_tls_statics(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     rejects = 0;
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
@@ -225,6 +247,145 @@ ngx_http_wafcert_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_http_wafcert_serve_names(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_srv_conf_t *wscf = conf;
+
+    ngx_str_t              *value, *name;
+    ngx_uint_t              i;
+    ngx_wafcert_allowed_t  *allowed;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_wafcert_is_project(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid project \"%V\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    allowed = ngx_http_wafcert_serve_allowed(cf, &wscf->allowed, &value[1]);
+    if (allowed == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_wafcert_serve_name(cf, &value[i]) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid name \"%V\"",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        name = ngx_array_push(&allowed->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_wafcert_allowed_t *
+ngx_http_wafcert_serve_allowed(ngx_conf_t *cf, ngx_array_t *list,
+    ngx_str_t *project)
+{
+    ngx_uint_t              i;
+    ngx_wafcert_allowed_t  *allowed;
+
+    if (list->elts == NULL
+        && ngx_array_init(list, cf->pool, 4, sizeof(ngx_wafcert_allowed_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    allowed = list->elts;
+
+    for (i = 0; i < list->nelts; i++) {
+        if (allowed[i].project.len == project->len
+            && ngx_memcmp(allowed[i].project.data, project->data,
+                          project->len)
+               == 0)
+        {
+            return &allowed[i];
+        }
+    }
+
+    allowed = ngx_array_push(list);
+
+    if (allowed == NULL
+        || ngx_array_init(&allowed->names, cf->pool, 4, sizeof(ngx_str_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    allowed->project = *project;
+
+    return allowed;
+}
+
+
+/* makes it what names of hosts are compared with */
+
+static ngx_int_t
+ngx_http_wafcert_serve_name(ngx_conf_t *cf, ngx_str_t *name)
+{
+    u_char  c, *p, *last, addr[16], text[NGX_INET6_ADDRSTRLEN + 1];
+
+    ngx_strlow(name->data, name->data, name->len);
+
+    if (inet_pton(AF_INET6, (char *) name->data, addr) == 1) {
+
+        (void) inet_ntop(AF_INET6, addr, (char *) text, sizeof(text));
+
+        name->len = ngx_strlen(text);
+        name->data = ngx_pnalloc(cf->pool, name->len);
+        if (name->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(name->data, text, name->len);
+
+        return NGX_OK;
+    }
+
+    p = name->data;
+    last = p + name->len;
+
+    if (name->len > 2 && p[0] == '*' && p[1] == '.') {
+        p += 2;
+
+    } else if (name->len > 1 && p[0] == '.') {
+        p++;
+    }
+
+    if (p == last || name->len > NGX_WAFCERT_HOST_MAX) {
+        return NGX_ERROR;
+    }
+
+    for ( /* void */ ; p < last; p++) {
+        c = *p;
+
+        if (c == '.' && p[-1] != '.' && p + 1 < last) {
+            continue;
+        }
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
+            && c != '_')
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_wafcert_serve_projects(ngx_conf_t *cf,
     ngx_http_wafcert_srv_conf_t *wscf, ngx_str_t *list)
@@ -267,26 +428,34 @@ ngx_http_wafcert_serve_projects(ngx_conf_t *cf,
 
 
 ngx_http_wafcert_view_t *
-ngx_http_wafcert_project_view(ngx_http_request_t *r, ngx_str_t *project)
+ngx_http_wafcert_project_view(ngx_http_request_t *r, ngx_str_t *project,
+    ngx_str_t *host)
 {
     ngx_uint_t                      i;
-    ngx_http_wafcert_view_t       **views;
+    ngx_http_wafcert_view_t       **views, *other;
     ngx_http_wafcert_loc_conf_t    *wlcf;
     ngx_http_wafcert_main_conf_t   *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
+    other = NULL;
     views = wmcf->views.elts;
 
     for (i = 0; i < wmcf->views.nelts; i++) {
 
-        if (views[i]->shm_zone == wlcf->shm_zone
-            && ngx_wafcert_view_has(&views[i]->view, project))
-        {
+        if (views[i]->shm_zone != wlcf->shm_zone || !views[i]->listens) {
+            continue;
+        }
+
+        if (ngx_wafcert_view_allows(&views[i]->view, project, host)) {
             return views[i];
+        }
+
+        if (other == NULL && ngx_wafcert_view_has(&views[i]->view, project)) {
+            other = views[i];
         }
     }
 
-    return NULL;
+    return other;
 }

@@ -298,30 +298,43 @@ static ngx_int_t
 ngx_http_wafcert_asked_address(ngx_connection_t *c,
     ngx_wafcert_store_t *store, ngx_wafcert_name_t *name)
 {
+    size_t  len;
+    u_char  text[NGX_INET6_ADDRSTRLEN + 1];
+
+    if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    len = ngx_http_wafcert_address(c->local_sockaddr, text, sizeof(text));
+
+    return len ? ngx_wafcert_name_init(store, name, text, len) : NGX_DECLINED;
+}
+
+
+/* ngx_sock_ntop() does not promise the form that certificates have */
+
+size_t
+ngx_http_wafcert_address(struct sockaddr *sa, u_char *text, size_t size)
+{
     int                   family;
-    char                  text[NGX_INET6_ADDRSTRLEN + 1];
     void                 *addr;
     struct sockaddr_in   *sin;
 #if (NGX_HAVE_INET6)
     struct sockaddr_in6  *sin6;
 #endif
 
-    if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    family = c->local_sockaddr->sa_family;
+    family = sa->sa_family;
 
     switch (family) {
 
     case AF_INET:
-        sin = (struct sockaddr_in *) c->local_sockaddr;
+        sin = (struct sockaddr_in *) sa;
         addr = &sin->sin_addr;
         break;
 
 #if (NGX_HAVE_INET6)
     case AF_INET6:
-        sin6 = (struct sockaddr_in6 *) c->local_sockaddr;
+        sin6 = (struct sockaddr_in6 *) sa;
         addr = &sin6->sin6_addr;
 
         if (IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)) {
@@ -333,17 +346,14 @@ ngx_http_wafcert_asked_address(ngx_connection_t *c,
 #endif
 
     default:
-        return NGX_DECLINED;
+        return 0;
     }
 
-    /* as in a certificate's names, which ngx_sock_ntop() does not promise */
-
-    if (inet_ntop(family, addr, text, sizeof(text)) == NULL) {
-        return NGX_DECLINED;
+    if (inet_ntop(family, addr, (char *) text, size) == NULL) {
+        return 0;
     }
 
-    return ngx_wafcert_name_init(store, name, (u_char *) text,
-                                 ngx_strlen(text));
+    return ngx_strlen(text);
 }
 
 

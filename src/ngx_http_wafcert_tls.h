@@ -59,6 +59,10 @@ ngx_int_t ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
 ngx_int_t ngx_http_wafcert_identity_use(SSL *ssl,
     ngx_http_wafcert_identity_t *identity);
 
+/* As in a certificate's names; 0: it is none.  "text" has room for IPv6. */
+size_t ngx_http_wafcert_address(struct sockaddr *sa, u_char *text,
+    size_t size);
+
 /* Frees what is too much: nothing that the functions above returned, before. */
 void ngx_http_wafcert_cache_trim(ngx_http_wafcert_cache_t *cache);
 

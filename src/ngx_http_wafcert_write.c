@@ -491,7 +491,8 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     /* where an edge records nothing, nothing of it is served */
 
     policy.served = (!ctx->conf->edge || ctx->conf->record)
-                    && ngx_http_wafcert_project_view(r, &ctx->project);
+                    && ngx_http_wafcert_project_view(r, &ctx->project,
+                                                     NULL);
 
     /* an edge passes them on, and what is stored was accepted */
 

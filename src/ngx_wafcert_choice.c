@@ -22,6 +22,7 @@
 
 typedef struct {
     ngx_wafcert_view_t      *view;
+    ngx_wafcert_name_t      *name;
     int64_t                  now;
     ngx_uint_t               seen;          /* names and certificates */
     ngx_wafcert_project_t   *owner;         /* NULL: nothing is valid */
@@ -39,8 +40,14 @@ static void ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_host_t *host);
 static void ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_host_t *host, ngx_uint_t wildcard);
-static ngx_uint_t ngx_wafcert_in_view(ngx_wafcert_view_t *view,
+static ngx_uint_t ngx_wafcert_in_view(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_node_t *n);
+static ngx_uint_t ngx_wafcert_allowed(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_node_t *n);
+static int ngx_libc_cdecl ngx_wafcert_allowed_cmp(const void *one,
+    const void *two);
+static ngx_uint_t ngx_wafcert_name_in(const ngx_str_t *host,
+    const ngx_str_t *name);
 static ngx_uint_t ngx_wafcert_valid(ngx_wafcert_node_t *n, int64_t now);
 static ngx_uint_t ngx_wafcert_grade(ngx_wafcert_node_t *n,
     ngx_uint_t wildcard, int64_t now);
@@ -130,6 +137,7 @@ ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
     ngx_wafcert_host_t  *host;
 
     ranking->seen++;
+    ranking->name = name;
     ranking->owner = NULL;
     ranking->grade = 0;
     ranking->until = INT64_MAX;
@@ -158,7 +166,7 @@ ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
 
     n = host->record;
 
-    if (!ngx_wafcert_in_view(ranking->view, n)) {
+    if (!ngx_wafcert_in_view(ranking, n)) {
         return;
     }
 
@@ -193,7 +201,7 @@ ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
 
     n = host->record;
 
-    if (!ngx_wafcert_in_view(ranking->view, n)
+    if (!ngx_wafcert_in_view(ranking, n)
         || ranking->now < n->not_before
         || (ranking->owner && ranking->owner != n->project))
     {
@@ -223,15 +231,118 @@ ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
 
 
 static ngx_uint_t
-ngx_wafcert_in_view(ngx_wafcert_view_t *view, ngx_wafcert_node_t *n)
+ngx_wafcert_in_view(ngx_wafcert_ranking_t *ranking, ngx_wafcert_node_t *n)
+{
+    return n->level >= ranking->view->level && !n->unusable
+           && ngx_wafcert_allowed(ranking, n);
+}
+
+
+static ngx_uint_t
+ngx_wafcert_allowed(ngx_wafcert_ranking_t *ranking, ngx_wafcert_node_t *n)
 {
     ngx_str_t  project;
 
     project.data = n->project->name;
     project.len = n->project->len;
 
-    return n->level >= view->level && !n->unusable
-           && ngx_wafcert_view_has(view, &project);
+    return ngx_wafcert_view_allows(ranking->view, &project,
+                                   &ranking->name->host);
+}
+
+
+ngx_uint_t
+ngx_wafcert_view_allows(const ngx_wafcert_view_t *view,
+    const ngx_str_t *project, const ngx_str_t *host)
+{
+    ngx_str_t              *name;
+    ngx_uint_t              i;
+    ngx_wafcert_allowed_t  *allowed, key;
+
+    if (!ngx_wafcert_view_has(view, project)) {
+        return 0;
+    }
+
+    if (view->allowed == NULL) {
+        return 1;
+    }
+
+    key.project = *project;
+
+    allowed = bsearch(&key, view->allowed, view->nallowed,
+                      sizeof(ngx_wafcert_allowed_t), ngx_wafcert_allowed_cmp);
+
+    if (allowed == NULL || host == NULL) {
+        return allowed != NULL;
+    }
+
+    name = allowed->names.elts;
+
+    for (i = 0; i < allowed->names.nelts; i++) {
+        if (ngx_wafcert_name_in(host, &name[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_wafcert_allowed_sort(ngx_wafcert_allowed_t *allowed, ngx_uint_t n)
+{
+    ngx_qsort(allowed, n, sizeof(ngx_wafcert_allowed_t),
+              ngx_wafcert_allowed_cmp);
+}
+
+
+static int ngx_libc_cdecl
+ngx_wafcert_allowed_cmp(const void *one, const void *two)
+{
+    const ngx_wafcert_allowed_t  *first, *second;
+
+    first = one;
+    second = two;
+
+    return (int) ngx_memn2cmp(first->project.data, second->project.data,
+                              first->project.len, second->project.len);
+}
+
+
+static ngx_uint_t
+ngx_wafcert_name_in(const ngx_str_t *host, const ngx_str_t *name)
+{
+    u_char      *tail, *p;
+    size_t       len;
+    ngx_uint_t   below;
+
+    tail = name->data;
+    len = name->len;
+
+    if (tail[0] == '*' || (tail[0] == '.' && host->len == len - 1)) {
+        tail++;
+        len--;
+    }
+
+    below = (host->len > len && tail[0] == '.');
+
+    if (!below && host->len != len) {
+        return 0;
+    }
+
+    p = host->data + host->len - len;
+
+    if (ngx_memcmp(p, tail, len) != 0) {
+        return 0;
+    }
+
+    if (name->data[0] != '*') {
+        return 1;
+    }
+
+    /* as in a certificate, a star is one label */
+
+    return below && ngx_strlchr(host->data, p, '.') == NULL;
 }
 
 
@@ -372,8 +483,12 @@ ngx_wafcert_standing_locked(ngx_wafcert_ranking_t *ranking,
         return NGX_WAFCERT_UNUSABLE;
     }
 
-    if (!ngx_wafcert_in_view(ranking->view, n)) {
+    if (n->level < ranking->view->level) {
         return NGX_WAFCERT_REFUSED;
+    }
+
+    if (!ngx_wafcert_allowed(ranking, n)) {
+        return NGX_WAFCERT_NOT_ALLOWED;
     }
 
     if (ranking->now < n->not_before) {
@@ -616,6 +731,13 @@ ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_survey_t *survey,
 
         if (ngx_wafcert_name_make(store->sh, &name, host.data, host.len)
             != NGX_OK)
+        {
+            ranking.seen++;
+            continue;
+        }
+
+        if (!ngx_wafcert_view_allows(survey->view, &survey->project,
+                                     &name.host))
         {
             ranking.seen++;
             continue;

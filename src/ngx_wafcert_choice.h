@@ -37,11 +37,24 @@ typedef struct {
 } ngx_wafcert_name_t;
 
 
+/*
+ * What a project's certificates may be sent for: "name", "*.name" (one label
+ * more), or ".name" (it, and all below it); in lower case.
+ */
+
+typedef struct {
+    ngx_str_t                project;
+    ngx_array_t              names;         /* of ngx_str_t */
+} ngx_wafcert_allowed_t;
+
+
 /* What part of the certificates can be served. */
 
 typedef struct {
     ngx_str_t               *projects;      /* NULL: of all */
     ngx_uint_t               nprojects;
+    ngx_wafcert_allowed_t   *allowed;       /* sorted; NULL: all names */
+    ngx_uint_t               nallowed;
     ngx_uint_t               level;         /* OpenSSL's security level */
 } ngx_wafcert_view_t;
 
@@ -66,6 +79,7 @@ typedef enum {
     NGX_WAFCERT_EXPIRED,                    /* one is valid */
     NGX_WAFCERT_TAKEN,                      /* another project had it first */
     NGX_WAFCERT_NOT_YET_VALID,
+    NGX_WAFCERT_NOT_ALLOWED,                /* its project, this host */
     NGX_WAFCERT_REFUSED,                    /* by the security level */
     NGX_WAFCERT_UNUSABLE                    /* OpenSSL has failed with it */
 } ngx_wafcert_standing_e;
@@ -82,6 +96,12 @@ typedef struct {
 
 ngx_uint_t ngx_wafcert_view_has(const ngx_wafcert_view_t *view,
     const ngx_str_t *project);
+
+void ngx_wafcert_allowed_sort(ngx_wafcert_allowed_t *allowed, ngx_uint_t n);
+
+/* Whether it has the project's certificates for a host; NULL: for any. */
+ngx_uint_t ngx_wafcert_view_allows(const ngx_wafcert_view_t *view,
+    const ngx_str_t *project, const ngx_str_t *host);
 
 /*
  * In lower case, and without its last dot.  NGX_DECLINED: it is no name, since

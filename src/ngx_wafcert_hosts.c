@@ -272,8 +272,17 @@ static ngx_uint_t
 ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, const ngx_str_t *host,
     ngx_wafcert_name_t *name)
 {
-    return ngx_wafcert_name_make(sh, name, host->data, host->len) == NGX_OK
-           && name->host.len == host->len;
+    if (ngx_wafcert_name_make(sh, name, host->data, host->len) != NGX_OK
+        || name->host.len != host->len)
+    {
+        return 0;
+    }
+
+    /* "*.com" would be everybody's */
+
+    return name->host.data[0] != '*'
+           || ngx_strlchr(name->host.data + 2,
+                          name->host.data + name->host.len, '.');
 }
 
 

@@ -190,6 +190,8 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     record->stale = n->stale;
     record->standing = NULL;
     ngx_str_null(&record->taken);
+    ngx_str_null(&record->not_allowed);
+    ngx_str_null(&record->displaced);
     ngx_str_null(&record->bind_hosts);
 
     facts->not_before = n->not_before;

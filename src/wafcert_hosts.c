@@ -42,6 +42,8 @@ static ngx_int_t wafcert_hosts_text(wafcert_x509_t *cert, const u_char *text,
     size_t len);
 static void wafcert_hosts_name(wafcert_names_t *list, const u_char *data,
     size_t len);
+static void wafcert_hosts_dns(wafcert_names_t *list, const u_char *data,
+    size_t len);
 static void wafcert_hosts_address(wafcert_names_t *list, const u_char *data,
     size_t len);
 static size_t wafcert_hosts_copy(u_char *dst, const u_char *data, size_t len);
@@ -143,7 +145,7 @@ wafcert_hosts_walk(wafcert_names_t *list, ngx_str_t *names)
         switch (tlv.tag) {
 
         case WAFCERT_NAME_DNS:
-            wafcert_hosts_name(list, tlv.body.data, tlv.body.len);
+            wafcert_hosts_dns(list, tlv.body.data, tlv.body.len);
             break;
 
         case WAFCERT_NAME_IP:
@@ -197,8 +199,8 @@ wafcert_hosts_decode(wafcert_names_t *list)
 
         if (name->type == GEN_DNS) {
             string = name->d.dNSName;
-            wafcert_hosts_name(list, ASN1_STRING_get0_data(string),
-                               ASN1_STRING_length(string));
+            wafcert_hosts_dns(list, ASN1_STRING_get0_data(string),
+                              ASN1_STRING_length(string));
 
         } else {
             string = name->d.iPAddress;
@@ -319,6 +321,30 @@ wafcert_hosts_name(wafcert_names_t *list, const u_char *data, size_t len)
     if (++cert->nhosts <= max || max == 0) {
         cert->hosts.len += n;
     }
+}
+
+
+/* An address in words is none, nor a name: no client asks for it. */
+
+static void
+wafcert_hosts_dns(wafcert_names_t *list, const u_char *data, size_t len)
+{
+    char    text[INET6_ADDRSTRLEN];
+    u_char  addr[16];
+
+    if (len < sizeof(text)) {
+        ngx_memcpy(text, data, len);
+        text[len] = '\0';
+
+        if (inet_pton(AF_INET, text, addr) == 1
+            || inet_pton(AF_INET6, text, addr) == 1)
+        {
+            list->found = 1;
+            return;
+        }
+    }
+
+    wafcert_hosts_name(list, data, len);
 }
 
 

@@ -67,6 +67,8 @@ typedef struct {
     /* what servers make of it; all of it may be zero */
     ngx_uint_t             level;         /* their security level */
     ngx_str_t              taken;         /* a host of another project */
+    ngx_str_t              not_allowed;   /* a host that it may not have */
+    ngx_str_t              displaced;     /* one that a server has itself */
     ngx_str_t              bind_hosts;    /* id, name and NUL byte of each */
     ngx_uint_t             unusable;      /* OpenSSL has failed with it */
     ngx_uint_t             stale;         /* the WAF has another pair */

@@ -46,6 +46,8 @@ static void wafcert_json_put_chain(wafcert_json_out_t *out,
     const wafcert_facts_t *facts);
 static void wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now);
+static const ngx_str_t *wafcert_json_warned_host(
+    const wafcert_record_t *record, ngx_uint_t warning);
 static uint32_t wafcert_json_warnings(const wafcert_record_t *record,
     int64_t now);
 static void wafcert_json_put_bind_host(wafcert_json_out_t *out,
@@ -448,7 +450,7 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
 {
     uint32_t          warnings;
     ngx_uint_t        i;
-    const ngx_str_t  *issuer;
+    const ngx_str_t  *issuer, *host;
 
     warnings = wafcert_json_warnings(record, now);
 
@@ -480,9 +482,11 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
             wafcert_json_text(out, issuer->data, issuer->len);
         }
 
-        if (i == WAFCERT_WARN_HOST_TAKEN) {
+        host = wafcert_json_warned_host(record, i);
+
+        if (host && host->len) {
             wafcert_json_puts(out, ": ");
-            wafcert_json_text(out, record->taken.data, record->taken.len);
+            wafcert_json_text(out, host->data, host->len);
         }
 
         wafcert_json_puts(out, "\"");
@@ -493,12 +497,36 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
 }
 
 
+/* The one that a warning is about; NULL: that is about none. */
+
+static const ngx_str_t *
+wafcert_json_warned_host(const wafcert_record_t *record, ngx_uint_t warning)
+{
+    switch (warning) {
+
+    case WAFCERT_WARN_HOST_TAKEN:
+        return &record->taken;
+
+    case WAFCERT_WARN_HOST_NOT_ALLOWED:
+        return &record->not_allowed;
+
+    case WAFCERT_WARN_STATIC_DISPLACED:
+        return &record->displaced;
+
+    default:
+        return NULL;
+    }
+}
+
+
 /* What depends on time and servers may have changed since the upload. */
 
 static uint32_t
 wafcert_json_warnings(const wafcert_record_t *record, int64_t now)
 {
     uint32_t                warnings;
+    ngx_uint_t              i;
+    const ngx_str_t        *host;
     const wafcert_facts_t  *facts;
 
     facts = record->facts;
@@ -520,8 +548,12 @@ wafcert_json_warnings(const wafcert_record_t *record, int64_t now)
         warnings |= 1u << WAFCERT_WARN_WEAK_KEY;
     }
 
-    if (record->taken.len) {
-        warnings |= 1u << WAFCERT_WARN_HOST_TAKEN;
+    for (i = 0; i < WAFCERT_WARNINGS; i++) {
+        host = wafcert_json_warned_host(record, i);
+
+        if (host && host->len) {
+            warnings |= 1u << i;
+        }
     }
 
     if (record->unusable) {

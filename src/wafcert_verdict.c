@@ -581,6 +581,18 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
         "unusable",
         "OpenSSL failed to load it, or to sign with its key, so it is not"
         " served; the operator finds the cause in the error log"
+    },
+
+    [WAFCERT_WARN_HOST_NOT_ALLOWED] = {
+        "host_not_allowed",
+        "no server sends this project's certificates for a host, so this one"
+        " is not served for it"
+    },
+
+    [WAFCERT_WARN_STATIC_DISPLACED] = {
+        "static_displaced",
+        "a server has a certificate of its own for a host, and sends this one"
+        " in its place"
     }
 };
 

@@ -187,28 +187,28 @@ gets(undef, $own, 'no address');
 
 # rank
 
-my $old = certificate(hosts => [ 'r.test' ], from => -3000);
-my $new = certificate(hosts => [ 'r.test' ], from => -1000);
-my $bare = certificate(hosts => [ 'r.test' ], from => -500, chain => 0);
-my $expired = certificate(hosts => [ 'r.test' ], from => -400, to => -100);
-my $later = certificate(hosts => [ 'r.test' ], from => 86400);
-$wild = certificate(hosts => [ '*.test' ]);
+my $old = certificate(hosts => [ 'r.a.test' ], from => -3000);
+my $new = certificate(hosts => [ 'r.a.test' ], from => -1000);
+my $bare = certificate(hosts => [ 'r.a.test' ], from => -500, chain => 0);
+my $expired = certificate(hosts => [ 'r.a.test' ], from => -400, to => -100);
+my $later = certificate(hosts => [ 'r.a.test' ], from => 86400);
+$wild = certificate(hosts => [ '*.a.test' ]);
 
 put(later => $later);
-gets('r.test', $own, 'what is not valid yet waits');
+gets('r.a.test', $own, 'what is not valid yet waits');
 put(expired => $expired);
-gets('r.test', $expired, 'there is nothing better');
+gets('r.a.test', $expired, 'there is nothing better');
 put(wild => $wild);
-gets('r.test', $wild, 'a valid wildcard beats an expired exact name');
+gets('r.a.test', $wild, 'a valid wildcard beats an expired exact name');
 put(bare => $bare);
-gets('r.test', $bare, 'exact name');
+gets('r.a.test', $bare, 'exact name');
 put(old => $old);
-gets('r.test', $old, 'a complete chain beats a later not_before');
+gets('r.a.test', $old, 'a complete chain beats a later not_before');
 put(new => $new);
-gets('r.test', $new, 'later not_before');
-is(order('r.test'), 'new:served old:older bare:chain_incomplete '
+gets('r.a.test', $new, 'later not_before');
+is(order('r.a.test'), 'new:served old:older bare:chain_incomplete '
    . 'wild:wildcard expired:expired later:not_yet_valid!', 'list');
-is(bound('new'), 'r.test', 'bind_host of the winner');
+is(bound('new'), 'r.a.test', 'bind_host of the winner');
 is(bound('old'), '', 'bind_host of another');
 gone();
 
@@ -217,21 +217,21 @@ gone();
 
 my $unit = under_valgrind() ? 5 : 1;
 my $now = time;
-my $becomes = certificate(hosts => [ 't.test' ], from => 4 * $unit);
-my $ends = certificate(hosts => [ 't.test' ], from => -5, to => 8 * $unit);
+my $becomes = certificate(hosts => [ 't.a.test' ], from => 4 * $unit);
+my $ends = certificate(hosts => [ 't.a.test' ], from => -5, to => 8 * $unit);
 put(becomes => $becomes);
 put(ends => $ends);
-gets('t.test', $ends, 'the only one that is valid');
-is(order('t.test'), 'ends:served becomes:not_yet_valid!', 'list');
+gets('t.a.test', $ends, 'the only one that is valid');
+is(order('t.a.test'), 'ends:served becomes:not_yet_valid!', 'list');
 wait_until($now + 4 * $unit);
-gets('t.test', $becomes, 'became valid, with no call');
-is(order('t.test'), 'becomes:served ends:older', 'list');
+gets('t.a.test', $becomes, 'became valid, with no call');
+is(order('t.a.test'), 'becomes:served ends:older', 'list');
 gone();
 put(ends => $ends);
 put(wild => $wild);
-gets('t.test', $ends, 'about to expire');
+gets('t.a.test', $ends, 'about to expire');
 wait_until($now + 8 * $unit);
-gets('t.test', $wild, 'expired, with no call');
+gets('t.a.test', $wild, 'expired, with no call');
 gone();
 
 

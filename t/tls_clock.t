@@ -49,14 +49,14 @@ $server->configure(env => { LD_PRELOAD => "$clock.so",
 END
 $server->start;
 
-my $owner = certificate(hosts => [ 'a.test' ], to => 90 * DAY);
-my $wild = certificate(hosts => [ '*.test' ], to => 400 * DAY);
-my $other = certificate(hosts => [ 'a.test' ], to => 400 * DAY);
+my $owner = certificate(hosts => [ 'x.a.test' ], to => 90 * DAY);
+my $wild = certificate(hosts => [ '*.a.test' ], to => 400 * DAY);
+my $other = certificate(hosts => [ 'x.a.test' ], to => 400 * DAY);
 
 sub gets {
     my ($pair, $what) = @_;
 
-    is(handshake($port, 'a.test')->{leaf}, $pair->{leaf}, $what);
+    is(handshake($port, 'x.a.test')->{leaf}, $pair->{leaf}, $what);
 }
 
 is(create($server, 'project', 'own', $owner)->verdict, '200', 'the host\'s');

@@ -140,6 +140,7 @@ sub utc {
 # from, to  seconds from now
 # chain     0: without the issuer
 # digest    of the signature; default sha256
+# san       instead of the hosts, as OpenSSL has it
 # cn        common name; default: the first host
 # extensions  lines of an OpenSSL configuration, besides the hosts
 # issuer    common name of another one, with an RSA key
@@ -153,8 +154,9 @@ sub certificate {
     my $name = 'c' . ++$number;
     my $now = time;
 
-    my $san = join ',', map { (/^[\d.]+$|:/ ? 'IP:' : 'DNS:') . $_ }
-                            @{$arg{hosts}};
+    my $san = $arg{san}
+              // join ',', map { (/^[\d.]+$|:/ ? 'IP:' : 'DNS:') . $_ }
+                               @{$arg{hosts}};
     my $cn = $arg{cn} // $arg{hosts}[0] // 'none';
 
     openssl('req', '-new', '-config', 'ca.cnf', '-key', "$key.key",
