@@ -184,6 +184,7 @@ struct ngx_http_wafcert_ctx_s {
     /* body */
     ngx_str_t                     body;
     size_t                        body_size;      /* allocated */
+    unsigned                      discarded:1;    /* instead */
     ngx_http_wafcert_handler_pt   body_handler;
 
     /* create, modify, delete */
@@ -436,6 +437,14 @@ char *ngx_http_wafcert_auth_service(ngx_conf_t *cf, ngx_command_t *cmd,
  */
 ngx_int_t ngx_http_wafcert_read_body(ngx_http_request_t *r,
     ngx_http_wafcert_handler_pt handler);
+
+/*
+ * ngx_http_discard_request_body(), for there may be a key in it that nobody
+ * reads: cleanses what has come of it, and the second function, when the
+ * request ends, the stack that nginx has read the rest into.
+ */
+ngx_int_t ngx_http_wafcert_discard_body(ngx_http_request_t *r);
+void ngx_http_wafcert_body_gone(void);
 
 /* A buffer in memory; cleansed with the pool if it is to hold a key. */
 ngx_buf_t *ngx_http_wafcert_buf(ngx_pool_t *pool, size_t size,

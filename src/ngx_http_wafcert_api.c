@@ -183,6 +183,10 @@ ngx_http_wafcert_cleanup(void *data)
         ngx_destroy_pool(ctx->pool);
     }
 
+    if (ctx->discarded) {
+        ngx_http_wafcert_body_gone();
+    }
+
     if (ctx->event.timer_set) {
         ngx_del_timer(&ctx->event);
     }
@@ -605,7 +609,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
     ngx_http_wafcert_ctx_t       *ctx;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_wafcert_discard_body(r);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -91,7 +91,7 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_discard_request_body(r);
+    rc = ngx_http_wafcert_discard_body(r);
     if (rc != NGX_OK) {
         return rc;
     }

@@ -8,16 +8,17 @@
 
 
 #define NGX_HTTP_WAFCERT_BODY_MIN  16384
+#define NGX_HTTP_WAFCERT_STACK     32768
 
 
 static void ngx_http_wafcert_body_event(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_body_collect(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, size_t max);
+static void ngx_http_wafcert_body_wipe(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_body_grow(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, size_t size);
 static ngx_int_t ngx_http_wafcert_body_too_large(
     ngx_http_wafcert_ctx_t *ctx, size_t max);
-static ngx_int_t ngx_http_wafcert_discard_body(ngx_http_request_t *r);
 static void ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_send(ngx_http_request_t *r,
@@ -25,6 +26,7 @@ static ngx_int_t ngx_http_wafcert_send(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
 static void ngx_http_wafcert_wipe(void *data);
+static void ngx_http_wafcert_wipe_stack(ngx_event_t *ev);
 static void ngx_http_wafcert_event(ngx_event_t *ev);
 
 
@@ -37,7 +39,8 @@ ngx_int_t
 ngx_http_wafcert_read_body(ngx_http_request_t *r,
     ngx_http_wafcert_handler_pt handler)
 {
-    size_t                         size;
+    size_t                        size;
+    u_char                       *p;
     ngx_int_t                     rc;
     ngx_http_wafcert_ctx_t       *ctx;
     ngx_http_wafcert_loc_conf_t  *wlcf;
@@ -68,9 +71,17 @@ ngx_http_wafcert_read_body(ngx_http_request_t *r,
     r->request_body_no_buffering = 1;
     r->request_body_in_file_only = 0;
 
+    p = r->header_in ? r->header_in->pos : NULL;
+
     rc = ngx_http_read_client_request_body(r, ngx_http_wafcert_body_event);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+
+        if (p) {
+            ngx_explicit_memzero(p, r->header_in->pos - p);
+        }
+
+        ngx_http_wafcert_body_wipe(r);
         return rc;
     }
 
@@ -93,11 +104,13 @@ ngx_http_wafcert_body_event(ngx_http_request_t *r)
         rc = ngx_http_wafcert_body_collect(r, ctx, wlcf->max_body_size);
 
         if (rc == NGX_DECLINED) {
+            ngx_http_wafcert_body_wipe(r);
             ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
             return;
         }
 
         if (rc == NGX_ERROR) {
+            ngx_http_wafcert_body_wipe(r);
             ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
             return;
         }
@@ -109,6 +122,7 @@ ngx_http_wafcert_body_event(ngx_http_request_t *r)
         rc = ngx_http_read_unbuffered_request_body(r);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_wafcert_body_wipe(r);
             ngx_http_finalize_request(r, rc);
             return;
         }
@@ -172,6 +186,44 @@ ngx_http_wafcert_body_collect(ngx_http_request_t *r,
     r->request_body->bufs = NULL;
 
     return NGX_OK;
+}
+
+
+/* It will not be read to its end: the connection is of no more use. */
+
+static void
+ngx_http_wafcert_body_wipe(ngx_http_request_t *r)
+{
+    ngx_buf_t               *b;
+    ngx_chain_t             *cl;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+    ctx->discarded = 1;
+
+    b = r->header_in;
+
+    if (b) {
+        ngx_explicit_memzero(b->pos, b->last - b->pos);
+    }
+
+    if (r->request_body == NULL) {
+        return;
+    }
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            ngx_explicit_memzero(b->pos, b->last - b->pos);
+        }
+    }
+
+    b = r->request_body->buf;
+
+    if (b) {
+        ngx_explicit_memzero(b->start, b->end - b->start);
+    }
 }
 
 
@@ -369,12 +421,13 @@ ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
 }
 
 
-/* a key that nobody will read may have arrived together with the header */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_wafcert_discard_body(ngx_http_request_t *r)
 {
-    off_t  size;
+    u_char                  *p;
+    ngx_buf_t               *b;
+    ngx_int_t                rc;
+    ngx_http_wafcert_ctx_t  *ctx;
 
     /* a client that waits for "100 Continue" is not to send it any more */
 
@@ -383,16 +436,47 @@ ngx_http_wafcert_discard_body(ngx_http_request_t *r)
         r->keepalive = 0;
     }
 
-    if (r->request_body == NULL && !r->stream
-        && r->headers_in.content_length_n > 0)
-    {
-        size = ngx_min(r->header_in->last - r->header_in->pos,
-                       r->headers_in.content_length_n);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-        ngx_explicit_memzero(r->header_in->pos, (size_t) size);
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        ctx->discarded = 1;
     }
 
-    return ngx_http_discard_request_body(r);
+    /* what has come with the header and is passed over */
+
+    b = r->header_in;
+    p = b ? b->pos : NULL;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (b && b == r->header_in && b->pos > p) {
+        ngx_explicit_memzero(p, b->pos - p);
+    }
+
+    return rc;
+}
+
+
+void
+ngx_http_wafcert_body_gone(void)
+{
+    static ngx_event_t  event;
+
+    event.handler = ngx_http_wafcert_wipe_stack;
+    event.log = ngx_cycle->log;
+
+    ngx_post_event(&event, &ngx_posted_events);
+}
+
+
+/* Where nginx reads what it discards, a few calls below its event loop. */
+
+static void
+ngx_http_wafcert_wipe_stack(ngx_event_t *ev)
+{
+    u_char  stack[NGX_HTTP_WAFCERT_STACK];
+
+    ngx_explicit_memzero(stack, sizeof(stack));
 }
 
 

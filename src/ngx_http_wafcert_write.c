@@ -63,7 +63,7 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
 
     if (ctx->call == NGX_HTTP_WAFCERT_DELETE) {
 
-        rc = ngx_http_discard_request_body(r);
+        rc = ngx_http_wafcert_discard_body(r);
         if (rc != NGX_OK) {
             return rc;
         }
