@@ -61,6 +61,14 @@ static const wafcert_standing_t  ngx_http_wafcert_standings[] = {
 };
 
 
+/* and what is served for want of a better one */
+
+static const wafcert_standing_t  ngx_http_wafcert_handicapped = {
+    "served", "is sent to clients that ask for this host in TLS 1.3; TLS 1.2"
+    " cannot use it, for its extensions forbid signatures", 1
+};
+
+
 ngx_int_t
 ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
 {
@@ -137,6 +145,10 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
         }
 
         copy.record.standing = &ngx_http_wafcert_standings[places[i].standing];
+
+        if (places[i].standing == NGX_WAFCERT_SERVED && copy.facts.handicap) {
+            copy.record.standing = &ngx_http_wafcert_handicapped;
+        }
 
         b->last += wafcert_json_item(b->last, &copy.record, 0, now);
     }

@@ -10,11 +10,11 @@
 
 /*
  * Which certificate is a host's?  The one of its project that is valid now, is
- * good for every version of TLS, has the host's own name rather than a wildcard,
- * a complete chain, and the latest not_before, in this order; the first project that has a valid one
- * keeps the host.  Of certificates that are alike in all but the last, one of
- * each type of key is served.  What has expired is served where there is
- * nothing valid; what is not valid yet is not.
+ * good for every version of TLS, has the host's own name rather than a
+ * wildcard, a complete chain, and the latest not_before, in this order; the
+ * first project that has a valid one keeps the host.  Of certificates that are
+ * alike in all but the last, one of each type of key is served.  What has
+ * expired is served where there is nothing valid; what is not valid yet is not.
  */
 
 

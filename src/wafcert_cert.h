@@ -67,7 +67,7 @@ typedef struct {
     uint32_t               warnings;      /* 1 << wafcert_warning_e */
     wafcert_type_e         type;
     ngx_uint_t             level;         /* highest that accepts the chain */
-    ngx_uint_t             handicap;      /* wafcert_probe_handicap(), if known */
+    ngx_uint_t             handicap;      /* wafcert_probe_handicap(), or 0 */
 
     ngx_uint_t             nchain;
     wafcert_link_t         chain[WAFCERT_CHAIN_MAX];  /* leaf first */

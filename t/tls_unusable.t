@@ -244,6 +244,8 @@ my $ca = certificate(hosts => [ 'x.d.test' ],
 my $ca_id = put(ca => $ca);
 gets('x.d.test', $ca, 'it is all there is', 'tls13');
 is(order('x.d.test'), 'ca:served', 'list');
+like((serves($server, 'project', 'x.d.test'))[0]{message},
+     qr/in TLS 1\.3; TLS 1\.2 cannot use it/, 'in which version');
 
 put(wild => $wild);
 is(order('x.d.test'), 'wild:served ca:leaf_key_usage', 'even a wildcard');
