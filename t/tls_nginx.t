@@ -250,8 +250,15 @@ $served->{id} = create($server, 'project', 'served', $served)->json->{id};
 
 # stapling: of the server's own alone
 
-is(handshake($staple, 'no.such.host', 'status')->{status}, 'stapled',
-   'the server\'s own is stapled');
+SKIP: {
+    # whether the module is there or not
+    skip 'nginx staples nothing with OpenSSL 3.6', 1
+        if `$nginx -V 2>&1` =~ /with OpenSSL (?:3\.[6-9]|[4-9])/;
+
+    is(handshake($staple, 'no.such.host', 'status')->{status}, 'stapled',
+       'the server\'s own is stapled');
+}
+
 is(handshake($staple, 'one.test', 'status')->{status}, 'plain',
    'what is served is not');
 gets($staple, 'no.such.host', $own{rsa}, '', 'RSA of the server\'s own',
