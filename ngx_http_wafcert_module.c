@@ -83,11 +83,6 @@ static ngx_conf_enum_t  ngx_http_wafcert_chains[] = {
 };
 
 
-static ngx_conf_num_bounds_t  ngx_http_wafcert_serve_cache_bounds = {
-    ngx_conf_check_num_bounds, 1, -1
-};
-
-
 static ngx_conf_num_bounds_t  ngx_http_wafcert_max_rsa_bits_bounds = {
     ngx_conf_check_num_bounds, 0, WAFCERT_RSA_MAX_BITS
 };
@@ -136,11 +131,11 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       NULL },
 
     { ngx_string("wafcert_serve_cache"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_wafcert_serve_cache,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      offsetof(ngx_http_wafcert_main_conf_t, serve_cache),
-      &ngx_http_wafcert_serve_cache_bounds },
+      0,
+      NULL },
 
     { ngx_string("wafcert_auth"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
@@ -450,6 +445,7 @@ ngx_http_wafcert_create_main_conf(ngx_conf_t *cf)
     }
 
     wmcf->serve_cache = NGX_CONF_UNSET;
+    wmcf->serve_cache_size = 64 * 1024 * 1024;
 
     return wmcf;
 }

@@ -11,6 +11,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#if (NGX_THREADS)
+#include <ngx_thread_pool.h>
+#endif
 #include "ngx_wafcert_choice.h"
 #include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_store.h"
@@ -94,6 +97,10 @@ typedef struct {
     ngx_array_t                views;         /* of ngx_http_wafcert_view_t * */
     ngx_array_t                writers;       /* of ngx_http_wafcert_writer_t */
     ngx_int_t                  serve_cache;
+    size_t                     serve_cache_size;
+#if (NGX_THREADS)
+    ngx_thread_pool_t         *threads;       /* where there are views */
+#endif
     wafcert_validator_t       *validator;     /* the worker's own */
     ngx_http_wafcert_cache_t  *cache;         /* the same */
     ngx_flag_t                 edge;          /* wafcert_validate is used */
@@ -529,6 +536,8 @@ char *ngx_http_wafcert_merge_srv_conf(ngx_conf_t *cf, void *parent,
     void *child);
 char *ngx_http_wafcert_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_wafcert_serve_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_wafcert_serve_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_wafcert_serve_init(ngx_conf_t *cf);
 

@@ -86,6 +86,14 @@ ngx_http_wafcert_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+#if (NGX_THREADS)
+    conf->main->threads = ngx_thread_pool_add(cf, NULL);
+
+    if (conf->main->threads == NULL) {
+        return NGX_CONF_ERROR;
+    }
+#endif
+
     ngx_http_wafcert_tls_certificate(sscf->ssl.ctx, conf);
 
     return NGX_CONF_OK;
@@ -241,6 +249,40 @@ ngx_http_wafcert_serve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (wscf->shm_zone == NGX_CONF_UNSET_PTR) {
         return "has no parameter \"zone\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_wafcert_serve_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wafcert_main_conf_t *wmcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (wmcf->serve_cache != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    wmcf->serve_cache = ngx_atoi(value[1].data, value[1].len);
+
+    if (wmcf->serve_cache == NGX_ERROR || wmcf->serve_cache == 0) {
+        return ngx_http_wafcert_invalid(cf, &value[1]);
+    }
+
+    if (cf->args->nelts == 3) {
+
+        size = ngx_parse_size(&value[2]);
+        if (size == NGX_ERROR || size == 0) {
+            return ngx_http_wafcert_invalid(cf, &value[2]);
+        }
+
+        wmcf->serve_cache_size = size;
     }
 
     return NGX_CONF_OK;

@@ -216,11 +216,17 @@ ngx_http_wafcert_servername(ngx_ssl_conn_t *ssl_conn, int *ad, void *arg)
     if (wscf->view == NULL
         || ngx_http_wafcert_asked_host(c, wscf->view->shm_zone->data, arg,
                                        &name)
-           != NGX_OK
-        || ngx_http_wafcert_find_identities(wscf->main->cache, wscf->view,
-                                            &name, identities, &n)
            != NGX_OK)
     {
+        return rc;
+    }
+
+    if (ngx_http_wafcert_find_identities(wscf->main->cache, wscf->view,
+                                         &name, identities, &n)
+        != NGX_OK)
+    {
+        /* whoever comes may ask for any name */
+        ngx_http_wafcert_cache_forget(wscf->main->cache, wscf->view, &name);
         return rc;
     }
 
@@ -255,13 +261,8 @@ ngx_http_wafcert_serve_host(ngx_connection_t *c,
 
     rc = ngx_http_wafcert_find_identities(cache, wscf->view, &name,
                                           identities, &n);
-    if (rc == NGX_OK) {
-        rc = ngx_http_wafcert_use(c, identities, n);
-    }
 
-    ngx_http_wafcert_cache_trim(cache);
-
-    return rc;
+    return (rc == NGX_OK) ? ngx_http_wafcert_use(c, identities, n) : rc;
 }
 
 
@@ -365,6 +366,10 @@ ngx_http_wafcert_find_identities(ngx_http_wafcert_cache_t *cache,
     ngx_int_t              rc;
     ngx_uint_t             i, tries;
     ngx_wafcert_choice_t  *choice;
+
+    /* here is where it grows, and nothing of it is in use */
+
+    ngx_http_wafcert_cache_trim(cache);
 
     for (tries = 0; tries < NGX_HTTP_WAFCERT_TRIES; tries++) {
 

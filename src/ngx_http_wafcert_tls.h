@@ -17,13 +17,20 @@
 #include "ngx_http_wafcert.h"
 
 
+/* What never comes again with other bytes. */
+
+typedef struct {
+    ngx_wafcert_store_t         *store;
+    uint64_t                     version;
+} ngx_http_wafcert_version_t;
+
+
 /* A certificate with chain and key, as OpenSSL has them. */
 
 typedef struct {
-    ngx_str_node_t               sn;            /* by id */
+    ngx_str_node_t               sn;            /* by version */
     ngx_queue_t                  queue;
-    ngx_wafcert_store_t         *store;
-    uint64_t                     version;
+    ngx_http_wafcert_version_t   version;
     u_char                       id[NGX_WAFCERT_ID_LEN];
     u_char                       sha256[WAFCERT_SHA256_LEN];
 
@@ -34,8 +41,43 @@ typedef struct {
     unsigned                     judged:6;      /* 1 << security level */
     unsigned                     accepted:6;
     unsigned                     handicap:1;    /* wafcert_probe.h */
+    unsigned                     trying:1;      /* in a thread: not yet */
 } ngx_http_wafcert_identity_t;
 
+
+/*
+ * ngx_http_wafcert_tls_trial.c: whether the key makes a signature that holds by
+ * the certificate.  If not, OpenSSL's last error tells.
+ */
+ngx_int_t ngx_http_wafcert_trial(EVP_PKEY *key, X509 *leaf);
+
+#if (NGX_THREADS)
+
+typedef struct {
+    ngx_event_handler_pt         handler;       /* its event's data is this */
+    ngx_http_wafcert_cache_t    *cache;
+    ngx_wafcert_store_t         *store;
+    ngx_wafcert_entry_t          entry;
+    EVP_PKEY                    *key;
+    X509                        *leaf;
+
+    ngx_int_t                    rc;
+    unsigned long                error;
+    ngx_pool_t                  *pool;          /* that the handler destroys */
+} ngx_http_wafcert_trial_t;
+
+
+/* Whether it takes above 2 ms. */
+ngx_uint_t ngx_http_wafcert_trial_is_slow(EVP_PKEY *key);
+
+/* Makes a copy of "trial", and it in a thread.  NGX_ERROR: it is not made. */
+ngx_int_t ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
+    ngx_http_wafcert_trial_t *trial);
+
+#endif
+
+
+/* ngx_http_wafcert_tls_cache.c */
 
 /* NULL: no memory, or an OpenSSL that lacks what is needed. */
 ngx_http_wafcert_cache_t *ngx_http_wafcert_cache_create(
@@ -49,7 +91,8 @@ ngx_wafcert_choice_t *ngx_http_wafcert_cache_choice(
 
 /*
  * NGX_AGAIN: it, or what is known of it, has changed since it was chosen.
- * NGX_DECLINED: OpenSSL refuses it at this level.  NGX_ERROR: no memory.
+ * NGX_DECLINED: OpenSSL refuses it at this level, or a thread is yet to try it.
+ * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_view_t *view, ngx_wafcert_entry_t *entry,
@@ -63,7 +106,11 @@ ngx_int_t ngx_http_wafcert_identity_use(SSL *ssl,
 size_t ngx_http_wafcert_address(struct sockaddr *sa, u_char *text,
     size_t size);
 
-/* Frees what is too much: nothing that the functions above returned, before. */
+/* Keeps nothing of a name that nobody has a certificate for. */
+void ngx_http_wafcert_cache_forget(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_view_t *view, ngx_wafcert_name_t *name);
+
+/* Frees what is too much, with all that the functions above have returned. */
 void ngx_http_wafcert_cache_trim(ngx_http_wafcert_cache_t *cache);
 
 

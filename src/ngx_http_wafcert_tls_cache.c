@@ -6,7 +6,32 @@
 
 #include "ngx_http_wafcert_tls.h"
 #include "ngx_wafcert_sync.h"
+#include "wafcert_der.h"
 #include "wafcert_probe.h"
+
+
+/*
+ * What OpenSSL takes for a byte of a certificate's DER, for each element in it,
+ * and for a key beside its DER, at most: as measured with 3.0.  A name in a
+ * certificate may have two bytes of DER, and 110 in memory.
+ */
+
+#define NGX_HTTP_WAFCERT_BYTE     3
+#define NGX_HTTP_WAFCERT_ELEMENT  112
+#define NGX_HTTP_WAFCERT_KEY      4096
+
+/* how soon the cache follows the zone, ms, and what is looked at at once */
+#define NGX_HTTP_WAFCERT_SWEEP_TIME  250
+#define NGX_HTTP_WAFCERT_SWEEP       256
+#define NGX_HTTP_WAFCERT_SWEEP_PAUSE  5
+
+
+/* The last used is the first. */
+
+typedef struct {
+    ngx_queue_t                  queue;
+    ngx_uint_t                   n;
+} ngx_http_wafcert_lru_t;
 
 
 /* Which certificates are a host's. */
@@ -14,10 +39,15 @@
 typedef struct {
     ngx_str_node_t               sn;            /* by host */
     ngx_queue_t                  queue;
+    ngx_http_wafcert_lru_t      *lru;
     ngx_http_wafcert_view_t     *view;
     ngx_wafcert_choice_t         choice;
     u_char                       host[1];
 } ngx_http_wafcert_known_t;
+
+
+#define ngx_http_wafcert_known_size(known)                                    \
+    (sizeof(ngx_http_wafcert_known_t) + (known)->sn.str.len)
 
 
 /* An issuer that many chains share, for as long as one of them has it. */
@@ -25,6 +55,7 @@ typedef struct {
 typedef struct {
     ngx_str_node_t               sn;            /* by SHA-256 */
     ngx_uint_t                   refs;
+    size_t                       size;
     X509                        *x509;
     u_char                       sha256[WAFCERT_SHA256_LEN];
 } ngx_http_wafcert_issuer_t;
@@ -32,6 +63,8 @@ typedef struct {
 
 typedef struct {
     ngx_http_wafcert_identity_t  identity;
+    ngx_queue_t                  ring;
+    size_t                       size;
     ngx_uint_t                   nissuers;
     ngx_http_wafcert_issuer_t   *issuers[WAFCERT_CHAIN_MAX];
 } ngx_http_wafcert_cached_t;
@@ -39,39 +72,71 @@ typedef struct {
 
 struct ngx_http_wafcert_cache_s {
     ngx_uint_t                   max;           /* of each of these */
+    size_t                       size;          /* of all of them */
+    size_t                       used;
 
-    ngx_queue_t                  known_queue;   /* last used, first */
-    ngx_uint_t                   nknown;
+    ngx_http_wafcert_lru_t       known;
+    ngx_http_wafcert_lru_t       absent;        /* nobody has a certificate */
 
     ngx_rbtree_t                 identities;
     ngx_rbtree_node_t            identities_sentinel;
-    ngx_queue_t                  identities_queue;
-    ngx_uint_t                   nidentities;
+    ngx_http_wafcert_lru_t       lru;
+
+    /* all identities: from the first on, "left" are yet to be looked at */
+    ngx_queue_t                  ring;
+    ngx_uint_t                   left;
+    ngx_atomic_uint_t            generation;    /* of all zones */
+    ngx_event_t                  sweep;
+    ngx_array_t                 *views;
 
     ngx_rbtree_t                 issuers;
     ngx_rbtree_node_t            issuers_sentinel;
 
+#if (NGX_THREADS)
+    ngx_thread_pool_t           *threads;
+#endif
     wafcert_validator_t         *validator;
     SSL                         *probe;
 };
 
 
+static void ngx_http_wafcert_lru_trim(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_lru_t *lru);
+static void ngx_http_wafcert_cache_sweep(ngx_event_t *ev);
+static ngx_atomic_uint_t ngx_http_wafcert_cache_generation(
+    ngx_http_wafcert_cache_t *cache);
 static ngx_http_wafcert_known_t *ngx_http_wafcert_cache_add_known(
     ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
     ngx_wafcert_name_t *name);
+static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_find(
+    ngx_http_wafcert_cache_t *cache, ngx_wafcert_store_t *store,
+    uint64_t version);
+static void ngx_http_wafcert_version(ngx_http_wafcert_version_t *v,
+    ngx_wafcert_store_t *store, uint64_t version);
 static ngx_int_t ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
     ngx_wafcert_store_t *store, ngx_wafcert_entry_t *entry,
     ngx_http_wafcert_identity_t **identity);
 static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_parse(
     ngx_http_wafcert_cache_t *cache, ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_wafcert_copy_t *copy);
+static ngx_int_t ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
+    ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity);
+#if (NGX_THREADS)
+static ngx_int_t ngx_http_wafcert_cache_try_later(
+    ngx_http_wafcert_cache_t *cache, ngx_wafcert_entry_t *entry,
+    ngx_http_wafcert_identity_t *identity);
+static void ngx_http_wafcert_cache_try_done(ngx_event_t *ev);
+#endif
 static ngx_int_t ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
-    ngx_wafcert_entry_t *entry, const char *what);
+    ngx_wafcert_entry_t *entry, const char *what, unsigned long error);
 static X509 *ngx_http_wafcert_x509(const ngx_str_t *der);
+static size_t ngx_http_wafcert_x509_size(const ngx_str_t *der);
 static ngx_http_wafcert_issuer_t *ngx_http_wafcert_cache_issuer(
     ngx_http_wafcert_cache_t *cache, const wafcert_link_t *link);
 static void ngx_http_wafcert_issuer_free(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_issuer_t *issuer);
+static ngx_int_t ngx_http_wafcert_cache_probe(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_identity_t *identity, ngx_uint_t level);
 static ngx_int_t ngx_http_wafcert_cache_judge(
     ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
     ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity);
@@ -96,13 +161,25 @@ ngx_http_wafcert_cache_create(ngx_http_wafcert_main_conf_t *wmcf)
     }
 
     cache->max = wmcf->serve_cache;
+    cache->size = wmcf->serve_cache_size;
+    cache->views = &wmcf->views;
     cache->validator = wmcf->validator;
+#if (NGX_THREADS)
+    cache->threads = wmcf->threads;
+#endif
 
-    ngx_queue_init(&cache->known_queue);
+    ngx_queue_init(&cache->known.queue);
+    ngx_queue_init(&cache->absent.queue);
+    ngx_queue_init(&cache->lru.queue);
+    ngx_queue_init(&cache->ring);
+
+    cache->sweep.handler = ngx_http_wafcert_cache_sweep;
+    cache->sweep.data = cache;
+    cache->sweep.log = ngx_cycle->log;
+    cache->sweep.cancelable = 1;
 
     ngx_rbtree_init(&cache->identities, &cache->identities_sentinel,
                     ngx_str_rbtree_insert_value);
-    ngx_queue_init(&cache->identities_queue);
 
     ngx_rbtree_init(&cache->issuers, &cache->issuers_sentinel,
                     ngx_str_rbtree_insert_value);
@@ -130,6 +207,10 @@ ngx_http_wafcert_cache_free(ngx_http_wafcert_cache_t *cache)
 
     ngx_http_wafcert_cache_trim(cache);
 
+    if (cache->sweep.timer_set) {
+        ngx_del_timer(&cache->sweep);
+    }
+
     SSL_free(cache->probe);
     ngx_free(cache);
 }
@@ -138,27 +219,119 @@ ngx_http_wafcert_cache_free(ngx_http_wafcert_cache_t *cache)
 void
 ngx_http_wafcert_cache_trim(ngx_http_wafcert_cache_t *cache)
 {
-    ngx_queue_t                  *q, *prev;
-    ngx_http_wafcert_known_t     *known;
+    ngx_queue_t                  *q;
     ngx_http_wafcert_identity_t  *identity;
 
-    for (q = ngx_queue_last(&cache->known_queue);
-         cache->nknown > cache->max;
-         q = prev)
-    {
-        prev = ngx_queue_prev(q);
-        known = ngx_queue_data(q, ngx_http_wafcert_known_t, queue);
-        ngx_http_wafcert_known_free(cache, known);
-    }
+    ngx_http_wafcert_lru_trim(cache, &cache->absent);
 
-    for (q = ngx_queue_last(&cache->identities_queue);
-         cache->nidentities > cache->max;
-         q = prev)
+    while (!ngx_queue_empty(&cache->lru.queue)
+           && (cache->lru.n > cache->max || cache->used > cache->size))
     {
-        prev = ngx_queue_prev(q);
+        q = ngx_queue_last(&cache->lru.queue);
         identity = ngx_queue_data(q, ngx_http_wafcert_identity_t, queue);
         ngx_http_wafcert_identity_free(cache, identity);
     }
+
+    ngx_http_wafcert_lru_trim(cache, &cache->known);
+}
+
+
+static void
+ngx_http_wafcert_lru_trim(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_lru_t *lru)
+{
+    ngx_queue_t               *q;
+    ngx_http_wafcert_known_t  *known;
+
+    while (lru->n
+           && (lru->n > cache->max || cache->used > cache->size))
+    {
+        q = ngx_queue_last(&lru->queue);
+        known = ngx_queue_data(q, ngx_http_wafcert_known_t, queue);
+        ngx_http_wafcert_known_free(cache, known);
+    }
+}
+
+
+/* a key that the zone has no more is not to be kept, handshakes or not */
+
+static void
+ngx_http_wafcert_cache_sweep(ngx_event_t *ev)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    n;
+    ngx_queue_t                  *q;
+    ngx_atomic_uint_t             generation;
+    ngx_http_wafcert_cache_t     *cache;
+    ngx_http_wafcert_cached_t    *cached;
+    ngx_http_wafcert_identity_t  *identity;
+
+    cache = ev->data;
+    generation = ngx_http_wafcert_cache_generation(cache);
+
+    if (generation != cache->generation) {
+        cache->generation = generation;
+        cache->left = cache->lru.n;
+    }
+
+    for (n = 0; n < NGX_HTTP_WAFCERT_SWEEP && cache->left; n++) {
+
+        if (ngx_queue_empty(&cache->ring)) {
+            cache->left = 0;
+            break;
+        }
+
+        q = ngx_queue_head(&cache->ring);
+        cached = ngx_queue_data(q, ngx_http_wafcert_cached_t, ring);
+        identity = &cached->identity;
+
+        rc = ngx_wafcert_store_is(identity->version.store, identity->id,
+                                  identity->version.version);
+        if (rc == NGX_BUSY) {
+            break;
+        }
+
+        cache->left--;
+
+        if (rc == NGX_OK) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&cache->ring, q);
+
+        } else {
+            ngx_http_wafcert_identity_free(cache, identity);
+        }
+    }
+
+    ngx_http_wafcert_cache_trim(cache);
+
+    if (!ngx_queue_empty(&cache->ring)) {
+        ngx_add_timer(ev, cache->left ? NGX_HTTP_WAFCERT_SWEEP_PAUSE
+                                      : NGX_HTTP_WAFCERT_SWEEP_TIME);
+    }
+}
+
+
+/* each only grows, so the sum tells whether one of them has changed */
+
+static ngx_atomic_uint_t
+ngx_http_wafcert_cache_generation(ngx_http_wafcert_cache_t *cache)
+{
+    ngx_uint_t                 i;
+    ngx_atomic_uint_t          sum;
+    ngx_wafcert_store_t       *store;
+    ngx_http_wafcert_view_t  **views;
+
+    sum = 0;
+    views = cache->views->elts;
+
+    for (i = 0; i < cache->views->nelts; i++) {
+        store = views[i]->shm_zone->data;
+
+        ngx_wafcert_sync(store, ngx_cycle->log);
+        sum += ngx_wafcert_store_generation(store);
+    }
+
+    return sum;
 }
 
 
@@ -181,9 +354,8 @@ ngx_http_wafcert_cache_choice(ngx_http_wafcert_cache_t *cache,
 
     } else {
         ngx_queue_remove(&known->queue);
+        known->lru->n--;
     }
-
-    ngx_queue_insert_head(&cache->known_queue, &known->queue);
 
     now = ngx_http_wafcert_now();
     store = view->shm_zone->data;
@@ -197,7 +369,26 @@ ngx_http_wafcert_cache_choice(ngx_http_wafcert_cache_t *cache,
         ngx_wafcert_choose(store, &view->view, name, now, choice);
     }
 
+    known->lru = choice->n ? &cache->known : &cache->absent;
+    ngx_queue_insert_head(&known->lru->queue, &known->queue);
+    known->lru->n++;
+
     return choice;
+}
+
+
+void
+ngx_http_wafcert_cache_forget(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_view_t *view, ngx_wafcert_name_t *name)
+{
+    ngx_http_wafcert_known_t  *known;
+
+    known = (ngx_http_wafcert_known_t *)
+                ngx_str_rbtree_lookup(&view->known, &name->host, name->key);
+
+    if (known && known->lru == &cache->absent) {
+        ngx_http_wafcert_known_free(cache, known);
+    }
 }
 
 
@@ -207,8 +398,8 @@ ngx_http_wafcert_cache_add_known(ngx_http_wafcert_cache_t *cache,
 {
     ngx_http_wafcert_known_t  *known;
 
-    known = ngx_alloc(offsetof(ngx_http_wafcert_known_t, host)
-                      + name->host.len, ngx_cycle->log);
+    known = ngx_alloc(sizeof(ngx_http_wafcert_known_t) + name->host.len,
+                      ngx_cycle->log);
     if (known == NULL) {
         return NULL;
     }
@@ -223,7 +414,7 @@ ngx_http_wafcert_cache_add_known(ngx_http_wafcert_cache_t *cache,
     known->sn.node.key = name->key;
 
     ngx_rbtree_insert(&view->known, &known->sn.node);
-    cache->nknown++;
+    cache->used += ngx_http_wafcert_known_size(known);
 
     return known;
 }
@@ -235,41 +426,62 @@ ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_identity_t **identity)
 {
     ngx_int_t                     rc;
-    ngx_str_t                     id;
     ngx_wafcert_store_t          *store;
     ngx_http_wafcert_identity_t  *found;
 
     store = view->shm_zone->data;
 
-    id.len = NGX_WAFCERT_ID_LEN;
-    id.data = entry->id;
+    found = ngx_http_wafcert_cache_find(cache, store, entry->version);
 
-    found = (ngx_http_wafcert_identity_t *)
-                ngx_str_rbtree_lookup(&cache->identities, &id,
-                                      ngx_http_wafcert_cache_hash(id.data));
+    if (found == NULL) {
 
-    *identity = found;
-
-    if (found == NULL || found->store != store
-        || found->version != entry->version)
-    {
-
-        rc = ngx_http_wafcert_cache_load(cache, store, entry, identity);
+        rc = ngx_http_wafcert_cache_load(cache, store, entry, &found);
         if (rc != NGX_OK) {
             return rc;
         }
-
-    } else {
-        ngx_queue_remove(&found->queue);
     }
 
-    ngx_queue_insert_head(&cache->identities_queue, &(*identity)->queue);
+    ngx_queue_remove(&found->queue);
+    ngx_queue_insert_head(&cache->lru.queue, &found->queue);
 
-    return ngx_http_wafcert_cache_judge(cache, view, entry, *identity);
+    *identity = found;
+
+    return found->trying ? NGX_DECLINED
+                         : ngx_http_wafcert_cache_judge(cache, view, entry,
+                                                        found);
 }
 
 
-/* "*identity" is another version, whose place it takes, or NULL */
+static ngx_http_wafcert_identity_t *
+ngx_http_wafcert_cache_find(ngx_http_wafcert_cache_t *cache,
+    ngx_wafcert_store_t *store, uint64_t version)
+{
+    ngx_str_t                   s;
+    ngx_http_wafcert_version_t  v;
+
+    ngx_http_wafcert_version(&v, store, version);
+
+    s.len = sizeof(ngx_http_wafcert_version_t);
+    s.data = (u_char *) &v;
+
+    return (ngx_http_wafcert_identity_t *)
+               ngx_str_rbtree_lookup(&cache->identities, &s,
+                                     (uint32_t) version);
+}
+
+
+/* all bytes of it are compared */
+
+static void
+ngx_http_wafcert_version(ngx_http_wafcert_version_t *v,
+    ngx_wafcert_store_t *store, uint64_t version)
+{
+    ngx_memzero(v, sizeof(ngx_http_wafcert_version_t));
+
+    v->store = store;
+    v->version = version;
+}
+
 
 static ngx_int_t
 ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
@@ -299,16 +511,16 @@ ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
 
     if (rc == NGX_OK) {
 
-        if (*identity) {
-            ngx_http_wafcert_identity_free(cache, *identity);
-        }
-
         ERR_clear_error();
 
         *identity = ngx_http_wafcert_cache_parse(cache, store, entry, &copy);
 
         if (*identity == NULL) {
-            rc = ngx_http_wafcert_cache_failed(store, entry, "load");
+            rc = ngx_http_wafcert_cache_failed(store, entry, "load",
+                                               ERR_peek_last_error());
+
+        } else if (!copy.tried) {
+            rc = ngx_http_wafcert_cache_try(cache, entry, *identity);
         }
     }
 
@@ -319,18 +531,120 @@ ngx_http_wafcert_cache_load(ngx_http_wafcert_cache_t *cache,
 
 
 /*
+ * Whoever is the first to have a version in hand tries it for all workers,
+ * before it is offered to anybody.  No security level and no client has a say.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
+    ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity)
+{
+    const char           *what;
+    ngx_wafcert_store_t  *store;
+
+    store = identity->version.store;
+    what = "use";
+
+    if (ngx_http_wafcert_cache_probe(cache, identity, 0) == NGX_OK) {
+
+#if (NGX_THREADS)
+        if (ngx_http_wafcert_trial_is_slow(identity->key)) {
+            return ngx_http_wafcert_cache_try_later(cache, entry, identity);
+        }
+#endif
+
+        what = "sign with";
+
+        if (ngx_http_wafcert_trial(identity->key, identity->leaf) == NGX_OK) {
+            ngx_wafcert_store_tried(store, entry);
+            return NGX_OK;
+        }
+    }
+
+    ngx_http_wafcert_identity_free(cache, identity);
+
+    return ngx_http_wafcert_cache_failed(store, entry, what,
+                                         ERR_peek_last_error());
+}
+
+
+#if (NGX_THREADS)
+
+/* it is passed over meanwhile */
+
+static ngx_int_t
+ngx_http_wafcert_cache_try_later(ngx_http_wafcert_cache_t *cache,
+    ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity)
+{
+    ngx_http_wafcert_trial_t  trial;
+
+    ngx_memzero(&trial, sizeof(ngx_http_wafcert_trial_t));
+
+    trial.handler = ngx_http_wafcert_cache_try_done;
+    trial.cache = cache;
+    trial.store = identity->version.store;
+    trial.entry = *entry;
+    trial.key = identity->key;
+    trial.leaf = identity->leaf;
+
+    if (ngx_http_wafcert_trial_start(cache->threads, &trial) != NGX_OK) {
+        ngx_http_wafcert_identity_free(cache, identity);
+        return NGX_ERROR;
+    }
+
+    identity->trying = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_wafcert_cache_try_done(ngx_event_t *ev)
+{
+    ngx_wafcert_entry_t          *entry;
+    ngx_http_wafcert_trial_t     *trial;
+    ngx_http_wafcert_identity_t  *identity;
+
+    trial = ev->data;
+    entry = &trial->entry;
+    entry->project.data = entry->name;
+
+    /* unless it has left the cache */
+
+    identity = ngx_http_wafcert_cache_find(trial->cache, trial->store,
+                                           entry->version);
+    if (identity) {
+        identity->trying = 0;
+    }
+
+    if (trial->rc == NGX_OK) {
+        ngx_wafcert_store_tried(trial->store, entry);
+
+    } else {
+
+        if (identity) {
+            ngx_http_wafcert_identity_free(trial->cache, identity);
+        }
+
+        (void) ngx_http_wafcert_cache_failed(trial->store, entry, "sign with",
+                                             trial->error);
+    }
+
+    ngx_destroy_pool(trial->pool);
+}
+
+#endif
+
+
+/*
  * OpenSSL has failed with a certificate, which nobody is to choose again, in
  * whatever worker.  That it had no memory is no fault of the certificate's.
  */
 
 static ngx_int_t
 ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
-    ngx_wafcert_entry_t *entry, const char *what)
+    ngx_wafcert_entry_t *entry, const char *what, unsigned long error)
 {
-    unsigned long  error;
-
-    error = ERR_peek_last_error();
-
     if (error == 0 || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) {
         ngx_ssl_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "wafcert has no memory to serve a certificate");
@@ -374,17 +688,23 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
 
     identity = &cached->identity;
 
-    identity->store = store;
-    identity->version = entry->version;
+    ngx_http_wafcert_version(&identity->version, store, entry->version);
     ngx_memcpy(identity->id, entry->id, NGX_WAFCERT_ID_LEN);
 
-    identity->sn.str.len = NGX_WAFCERT_ID_LEN;
-    identity->sn.str.data = identity->id;
-    identity->sn.node.key = ngx_http_wafcert_cache_hash(identity->id);
+    identity->sn.str.len = sizeof(ngx_http_wafcert_version_t);
+    identity->sn.str.data = (u_char *) &identity->version;
+    identity->sn.node.key = (uint32_t) entry->version;
+
+    cached->size = sizeof(ngx_http_wafcert_cached_t)
+                   + ngx_http_wafcert_x509_size(&leaf->der)
+                   + NGX_HTTP_WAFCERT_KEY
+                   + NGX_HTTP_WAFCERT_BYTE * copy->key.der.len;
+    cache->used += cached->size;
 
     ngx_rbtree_insert(&cache->identities, &identity->sn.node);
-    ngx_queue_insert_head(&cache->identities_queue, &identity->queue);
-    cache->nidentities++;
+    ngx_queue_insert_head(&cache->lru.queue, &identity->queue);
+    ngx_queue_insert_tail(&cache->ring, &cached->ring);
+    cache->lru.n++;
 
     identity->leaf = ngx_http_wafcert_x509(&leaf->der);
     identity->key = wafcert_probe_key(cache->validator, facts->type,
@@ -416,7 +736,9 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
         (void) X509_up_ref(issuer->x509);
     }
 
-    ngx_queue_remove(&identity->queue);
+    if (!cache->sweep.timer_set) {
+        ngx_add_timer(&cache->sweep, NGX_HTTP_WAFCERT_SWEEP_TIME);
+    }
 
     return identity;
 
@@ -436,6 +758,14 @@ ngx_http_wafcert_x509(const ngx_str_t *der)
     p = der->data;
 
     return d2i_X509(NULL, &p, (long) der->len);
+}
+
+
+static size_t
+ngx_http_wafcert_x509_size(const ngx_str_t *der)
+{
+    return NGX_HTTP_WAFCERT_BYTE * der->len
+           + NGX_HTTP_WAFCERT_ELEMENT * wafcert_der_count(der);
 }
 
 
@@ -472,6 +802,10 @@ ngx_http_wafcert_cache_issuer(ngx_http_wafcert_cache_t *cache,
     }
 
     issuer->refs = 1;
+    issuer->size = sizeof(ngx_http_wafcert_issuer_t)
+                   + ngx_http_wafcert_x509_size(&link->der);
+    cache->used += issuer->size;
+
     ngx_memcpy(issuer->sha256, link->sha256, WAFCERT_SHA256_LEN);
 
     issuer->sn.str.len = WAFCERT_SHA256_LEN;
@@ -493,8 +827,28 @@ ngx_http_wafcert_issuer_free(ngx_http_wafcert_cache_t *cache,
     }
 
     ngx_rbtree_delete(&cache->issuers, &issuer->sn.node);
+    cache->used -= issuer->size;
+
     X509_free(issuer->x509);
     ngx_free(issuer);
+}
+
+
+/* by what a handshake calls; "probe" keeps nothing of it */
+
+static ngx_int_t
+ngx_http_wafcert_cache_probe(ngx_http_wafcert_cache_t *cache,
+    ngx_http_wafcert_identity_t *identity, ngx_uint_t level)
+{
+    ngx_int_t  rc;
+
+    SSL_set_security_level(cache->probe, (int) level);
+
+    rc = ngx_http_wafcert_identity_use(cache->probe, identity);
+
+    SSL_certs_clear(cache->probe);
+
+    return rc;
 }
 
 
@@ -514,7 +868,7 @@ ngx_http_wafcert_cache_judge(ngx_http_wafcert_cache_t *cache,
 
     level = view->view.level;
     bit = 1u << level;
-    store = identity->store;
+    store = identity->version.store;
 
     if (identity->accepted & bit) {
         return NGX_OK;
@@ -526,12 +880,11 @@ ngx_http_wafcert_cache_judge(ngx_http_wafcert_cache_t *cache,
 
     identity->judged |= bit;
 
-    SSL_set_security_level(cache->probe, (int) level);
-
-    if (ngx_http_wafcert_identity_use(cache->probe, identity) != NGX_OK) {
+    if (ngx_http_wafcert_cache_probe(cache, identity, level) != NGX_OK) {
 
         if (level == 0) {
-            return ngx_http_wafcert_cache_failed(store, entry, "use");
+            return ngx_http_wafcert_cache_failed(store, entry, "use",
+                                                 ERR_peek_last_error());
         }
 
         ngx_ssl_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -544,7 +897,6 @@ ngx_http_wafcert_cache_judge(ngx_http_wafcert_cache_t *cache,
     }
 
     identity->accepted |= bit;
-    SSL_certs_clear(cache->probe);
 
     if (identity->handicap
         && ngx_wafcert_store_limited(store, entry, WAFCERT_LEVEL_MAX, 1)
@@ -607,7 +959,8 @@ ngx_http_wafcert_known_free(ngx_http_wafcert_cache_t *cache,
 {
     ngx_rbtree_delete(&known->view->known, &known->sn.node);
     ngx_queue_remove(&known->queue);
-    cache->nknown--;
+    known->lru->n--;
+    cache->used -= ngx_http_wafcert_known_size(known);
 
     ngx_free(known);
 }
@@ -626,7 +979,9 @@ ngx_http_wafcert_identity_free(ngx_http_wafcert_cache_t *cache,
 
     ngx_rbtree_delete(&cache->identities, &identity->sn.node);
     ngx_queue_remove(&identity->queue);
-    cache->nidentities--;
+    ngx_queue_remove(&cached->ring);
+    cache->lru.n--;
+    cache->used -= cached->size;
 
     X509_free(identity->leaf);
     EVP_PKEY_free(identity->key);
@@ -640,7 +995,7 @@ ngx_http_wafcert_identity_free(ngx_http_wafcert_cache_t *cache,
 }
 
 
-/* ids and digests are random */
+/* digests are random */
 
 static uint32_t
 ngx_http_wafcert_cache_hash(const u_char *p)

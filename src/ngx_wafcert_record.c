@@ -178,6 +178,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     leaf = facts->chain;
 
     copy->version = n->version;
+    copy->tried = n->tried;
     ngx_hex_dump(copy->id, n->id, NGX_WAFCERT_ID_LEN);
 
     record->id.len = sizeof(copy->id);

@@ -75,6 +75,7 @@ typedef struct {
     u_char                   stale;         /* the WAF has another pair */
     u_char                   gone;          /* but the file is there yet */
     u_char                   round;         /* that its file was tried in */
+    u_char                   tried;         /* it has signed with its key */
     u_char                   id[NGX_WAFCERT_ID_LEN];
 
     /*

@@ -557,6 +557,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
         n->busy = from->busy;
         n->unusable = from->unusable;
         n->stale = from->stale;
+        n->tried = from->tried;
         ngx_wafcert_hosts_copy_locked(n, from);
     }
 

@@ -676,6 +676,51 @@ ngx_wafcert_entry_locked(ngx_wafcert_entry_t *entry, ngx_wafcert_node_t *n)
 }
 
 
+ngx_atomic_uint_t
+ngx_wafcert_store_generation(ngx_wafcert_store_t *store)
+{
+    return store->sh->generation;
+}
+
+
+ngx_int_t
+ngx_wafcert_store_is(ngx_wafcert_store_t *store, const u_char *id,
+    uint64_t version)
+{
+    ngx_int_t            rc;
+    ngx_wafcert_node_t  *n;
+
+    if (ngx_wafcert_zone_trylock(store) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    n = ngx_wafcert_find_id_locked(store->sh, NULL, id);
+    rc = (n && n->version == version) ? NGX_OK : NGX_DECLINED;
+
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
+void
+ngx_wafcert_store_tried(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry)
+{
+    ngx_wafcert_node_t  *n;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    n = ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
+
+    if (n && n->version == entry->version) {
+        n->tried = 1;
+    }
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
 ngx_int_t
 ngx_wafcert_store_unusable(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry)

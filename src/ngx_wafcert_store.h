@@ -31,6 +31,7 @@ typedef struct {
     wafcert_facts_t       facts;        /* record.facts points here */
     wafcert_key_t         key;          /* der.data is NULL unless wanted */
     uint64_t              version;
+    ngx_uint_t            tried;        /* ngx_wafcert_store_tried() */
     u_char                id[2 * NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_copy_t;
 
@@ -274,6 +275,20 @@ ngx_uint_t ngx_wafcert_store_newer(ngx_wafcert_store_t *store,
  */
 ngx_int_t ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_uint_t next);
+
+/* Changes whenever a certificate has come or gone; takes no lock. */
+ngx_atomic_uint_t ngx_wafcert_store_generation(ngx_wafcert_store_t *store);
+
+/*
+ * Whether the certificate is of this version still: NGX_OK or NGX_DECLINED.
+ * NGX_BUSY: somebody has the lock, which is not waited for.
+ */
+ngx_int_t ngx_wafcert_store_is(ngx_wafcert_store_t *store, const u_char *id,
+    uint64_t version);
+
+/* OpenSSL has made a good signature with this version's key. */
+void ngx_wafcert_store_tried(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry);
 
 /*
  * What a worker has found out about a revision: OpenSSL has failed with it, so

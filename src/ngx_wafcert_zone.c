@@ -433,6 +433,21 @@ ngx_wafcert_zone_lock(ngx_wafcert_store_t *store)
 }
 
 
+ngx_int_t
+ngx_wafcert_zone_trylock(ngx_wafcert_store_t *store)
+{
+    if (!ngx_shmtx_trylock(&store->shpool->mutex)) {
+        return NGX_BUSY;
+    }
+
+    if (store->sh->writer) {
+        ngx_wafcert_repair_locked(store);
+    }
+
+    return NGX_OK;
+}
+
+
 void
 ngx_wafcert_zone_lock_write(ngx_wafcert_store_t *store)
 {

@@ -173,6 +173,8 @@ ngx_wafcert_store_t *ngx_wafcert_zone_of_state(ngx_cycle_t *cycle,
 /* Readers and writers take the same mutex; writers leave their mark. */
 void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_lock_write(ngx_wafcert_store_t *store);
+/* NGX_BUSY: somebody has it. */
+ngx_int_t ngx_wafcert_zone_trylock(ngx_wafcert_store_t *store);
 void ngx_wafcert_zone_unlock(ngx_wafcert_store_t *store);
 
 /* NULL: there is none.  A project of NULL is any. */

@@ -24,6 +24,8 @@ typedef struct {
 
 static ngx_uint_t wafcert_der_match(const char *shape, const char *tags);
 static ngx_int_t wafcert_der_length(wafcert_der_t *der, size_t *len);
+static ngx_uint_t wafcert_der_count_level(const ngx_str_t *bytes,
+    ngx_uint_t depth);
 static size_t wafcert_der_tags(wafcert_der_t *der, char *tags, size_t size,
     ngx_uint_t depth);
 
@@ -259,6 +261,42 @@ wafcert_der_whole(const ngx_str_t *bytes, char *words, size_t size)
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+wafcert_der_count(const ngx_str_t *bytes)
+{
+    return wafcert_der_count_level(bytes, WAFCERT_DER_DEPTH);
+}
+
+
+static ngx_uint_t
+wafcert_der_count_level(const ngx_str_t *bytes, ngx_uint_t depth)
+{
+    ngx_uint_t     n;
+    wafcert_der_t  der;
+    wafcert_tlv_t  tlv;
+
+    wafcert_der_init(&der, bytes);
+
+    for (n = 0; !wafcert_der_end(&der); n++) {
+
+        if (depth == 0 || wafcert_der_next(&der, &tlv) != NGX_OK) {
+            return n + (der.end - der.p + 1) / 2;
+        }
+
+        /* constructed, or an extension's value */
+
+        if ((tlv.tag & WAFCERT_DER_CONSTRUCTED_BIT)
+            || (tlv.tag == WAFCERT_DER_OCTETS && tlv.body.len
+                && (tlv.body.data[0] & WAFCERT_DER_CONSTRUCTED_BIT)))
+        {
+            n += wafcert_der_count_level(&tlv.body, depth - 1);
+        }
+    }
+
+    return n;
 }
 
 

@@ -83,6 +83,12 @@ ngx_int_t wafcert_der_strict(const ngx_str_t *bytes, ngx_uint_t *n);
 ngx_int_t wafcert_der_whole(const ngx_str_t *bytes, char *words, size_t size);
 
 /*
+ * How many elements there are, at all depths, with those of extensions.  Of
+ * bytes that are no DER it is the most that there could be.
+ */
+ngx_uint_t wafcert_der_count(const ngx_str_t *bytes);
+
+/*
  * What the bytes are by their structure, for a sentence; NULL: unknown.
  * WAFCERT_PEM_OTHER stands for what has no label of its own.
  */

@@ -7,6 +7,7 @@
 use strict;
 use warnings;
 
+use Math::BigInt;
 use Test::More;
 
 use lib 't/lib';
@@ -21,6 +22,7 @@ my $ssl = install('own', $own);
 my $serving = <<"END";
     wafcert_serve zone=certs;
     ssl_protocols TLSv1.2 TLSv1.3;
+    wafcert_max_rsa_bits 8192;
     $ssl
 
     server {
@@ -63,6 +65,44 @@ sub resigned {
 
     return armoured('CERTIFICATE', tlv(0x30, @tbs), $algorithm,
                     tlv(3, "\0", 'x' x 3309));
+}
+
+# An RSA key with a number for a prime that is none, and a leaf for it: the
+# arithmetic is right, and no signature is.
+sub composite {
+    my ($bits, @hosts) = @_;
+
+    # p = k * q + 1, which 3 divides, so the inverse of q is known
+
+    my $q = Math::BigInt->from_hex(
+                `openssl prime -generate -bits @{[ $bits / 2 ]} -hex`
+                =~ s/\s//gr);
+    my $k = $q % 3 == 1 ? 8 : 4;
+    my $p = $k * $q + 1;
+
+    my ($n, $e) = ($p * $q, Math::BigInt->new(65537));
+    my $d = $e->copy->bmodinv(($p - 1) * ($q - 1));
+
+    return composite(@_) if $d->is_nan;
+
+    my ($zero, @numbers) = map {
+        my $hex = $_->to_hex;
+        $hex = "0$hex" if length($hex) % 2;
+        $hex = "00$hex" if $hex =~ /^[89a-f]/i;
+        tlv(2, pack 'H*', $hex);
+    } Math::BigInt->new(0), $n, $e, $d, $p, $q, $d % ($p - 1), $d % ($q - 1),
+      $p - $k;
+
+    my $leaf = certificate(hosts => \@hosts, type => 'rsa', chain => 0);
+    my ($tbs, @rest) = parts(Wafcert::Broken::der_of(\$leaf->{chain}));
+    my @tbs = parts($tbs);
+
+    my $rsa = tlv(0x30, tlv(6, pack 'H*', '2a864886f70d010101'), tlv(5));
+    $tbs[6] = tlv(0x30, $rsa, tlv(3, "\0", tlv(0x30, @numbers[0, 1])));
+
+    return Wafcert::TLS::pair(
+        armoured('CERTIFICATE', tlv(0x30, @tbs), @rest), '',
+        armoured('RSA PRIVATE KEY', $zero, @numbers));
 }
 
 sub shown {
@@ -291,6 +331,45 @@ my $alike_id = put(alike => $alike);
 
 is(warned(shown($alike_id)), 'weak_key', 'its issuer has its own name');
 is(order('f.test'), 'strong:served alike:weak_key!', 'list');
+
+
+# a key that signs wrongly, and one that is so large that a thread tries it
+
+for my $bits (2048, 4224) {
+    my $host = "rsa-$bits.test";
+    my $good = certificate(hosts => [ $host ], from => -90000, type => 'rsa',
+                           chain => 0);
+
+    put("good-$bits" => $good);
+    my $id = put("wrong-$bits" => composite($bits, $host));
+    my $got;
+
+    $server->wait_for('a trial', sub {
+        $got = handshake($port, $host);
+        return $got->{leaf} ne $own->{leaf};
+    });
+
+    is($got->{leaf} || $got->{failed}, $good->{leaf},
+       "$bits bits: the next good one is sent");
+    gets($host, $good, 'by all workers');
+    is(order($host), "good-$bits:served wrong-$bits:unusable!", 'list');
+    is($server->news_like(qr/\[error\].*$id.* cannot sign with it/), 1,
+       'one line in the log');
+}
+
+{
+    my $host = 'large.test';
+    my $large = certificate(hosts => [ $host ], type => 'rsa4224');
+    my $id = put(large => $large);
+
+    $server->wait_for('a trial', sub {
+        handshake($port, $host)->{leaf} eq $large->{leaf};
+    });
+
+    gets($host, $large, 'a large one is sent when it has signed');
+    is(order($host), 'large:served', 'list');
+    is(warned(shown($id)), '', 'no warning');
+}
 
 $server->ends_well(qr/exited on signal 9/, qr/was locked by/,
                    qr/died while it changed zone/);

@@ -110,6 +110,16 @@ sub openssl {
 }
 
 
+# What OpenSSL prints of a private key.
+sub text_of {
+    my ($name) = @_;
+
+    openssl('pkey', '-in', $name, '-noout', '-text');
+
+    return read_file('log');
+}
+
+
 # A key of the fixtures, or a new one: "rsa1024", "rsa3072", "p384", ...
 sub key_of {
     my ($type) = @_;
