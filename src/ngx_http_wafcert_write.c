@@ -157,7 +157,6 @@ ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     }
 
     if (rc == NGX_DONE) {
-        ngx_wafcert_wait_leave(&ctx->wait);
         return;
     }
 
@@ -207,6 +206,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     }
 
     if (rc == NGX_DONE) {
+        ngx_wafcert_wait_leave(&ctx->wait);
         return ngx_http_wafcert_done(r, ctx, &ctx->current.record,
                                      &ctx->current.key);
     }
@@ -214,6 +214,14 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     rc = ngx_wafcert_store_reserve(store, &ctx->change, &ctx->verdict);
 
     ctx->prepared = (rc == NGX_OK || rc == NGX_BUSY);
+
+    if (rc == NGX_BUSY || rc == NGX_AGAIN) {
+        return rc;
+    }
+
+    /* it has its turn, and the event is free for the answer */
+
+    ngx_wafcert_wait_leave(&ctx->wait);
 
     if (rc == NGX_DONE) {
         return ngx_http_wafcert_existing(r, ctx);

@@ -79,6 +79,12 @@ ngx_wafcert_wait_leave(ngx_wafcert_wait_t *wait)
     ngx_queue_remove(&wait->queue);
     wait->waiting = 0;
 
+    /* the change that has just ended may have been its own */
+
+    if (wait->event->posted) {
+        ngx_delete_posted_event(wait->event);
+    }
+
     if (ngx_queue_empty(&ngx_wafcert_waits) && ngx_wafcert_look.timer_set) {
         ngx_del_timer(&ngx_wafcert_look);
     }

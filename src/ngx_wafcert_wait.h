@@ -46,7 +46,10 @@ typedef struct {
 void ngx_wafcert_wait(ngx_wafcert_wait_t *wait, const u_char *id,
     ngx_event_t *event, ngx_msec_t deadline);
 
-/* The next one is the first.  Allowed for one that does not wait. */
+/*
+ * The next one is the first, and "event", where it was posted, is not any more.
+ * Allowed for one that does not wait.
+ */
 void ngx_wafcert_wait_leave(ngx_wafcert_wait_t *wait);
 
 /* A change of "id" has ended in this process. */
