@@ -104,6 +104,7 @@ typedef struct {
     wafcert_validator_t       *validator;     /* the worker's own */
     ngx_http_wafcert_cache_t  *cache;         /* the same */
     ngx_flag_t                 edge;          /* wafcert_validate is used */
+    ngx_int_t                  request_uri;   /* the variable, for that */
 } ngx_http_wafcert_main_conf_t;
 
 

@@ -185,7 +185,7 @@ ngx_http_wafcert_note_rewrite(ngx_http_wafcert_loc_conf_t *wlcf,
         len--;
     }
 
-    if (value[2].len > len
+    if (clcf->name.len && value[2].len > len
         && ngx_strncmp(value[2].data, clcf->name.data, len) == 0
         && (value[2].data[len] == '/' || value[2].data[len] == '$'))
     {

@@ -20,6 +20,7 @@ static ngx_int_t ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx);
 static ngx_int_t ngx_http_wafcert_edge_ours(ngx_http_request_t *r,
     ngx_str_t *sent);
+static ngx_int_t ngx_http_wafcert_edge_forget(ngx_http_request_t *r);
 static ngx_str_t ngx_http_wafcert_edge_path(ngx_str_t *uri);
 static ngx_uint_t ngx_http_wafcert_edge_is_judged(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *sent);
@@ -159,9 +160,51 @@ ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
 
     /* what is not sent here is not to be sent by a named location either */
 
-    if (sent.data != r->unparsed_uri.data) {
-        r->valid_unparsed_uri = 0;
+    return (sent.data == r->unparsed_uri.data)
+           ? NGX_OK : ngx_http_wafcert_edge_forget(r);
+}
+
+
+/* The path of the request line, which was not judged: for $request_uri, too. */
+
+static ngx_int_t
+ngx_http_wafcert_edge_forget(ngx_http_request_t *r)
+{
+    size_t                         len;
+    u_char                        *p;
+    ngx_uint_t                     escape;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
+
+    escape = ngx_escape_uri(NULL, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+    len = r->uri.len + 2 * escape + (r->args.len ? 1 + r->args.len : 0);
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    r->unparsed_uri.data = p;
+    r->unparsed_uri.len = len;
+    r->valid_unparsed_uri = 0;
+
+    if (escape) {
+        p = (u_char *) ngx_escape_uri(p, r->uri.data, r->uri.len,
+                                      NGX_ESCAPE_URI);
+    } else {
+        p = ngx_cpymem(p, r->uri.data, r->uri.len);
+    }
+
+    if (r->args.len) {
+        *p++ = '?';
+        ngx_memcpy(p, r->args.data, r->args.len);
+    }
+
+    /* it may have been asked for before */
+
+    r->variables[wmcf->request_uri].valid = 0;
+    r->variables[wmcf->request_uri].not_found = 0;
 
     return NGX_OK;
 }
@@ -596,10 +639,17 @@ ngx_http_wafcert_edge_init(ngx_conf_t *cf)
     ngx_http_core_main_conf_t     *cmcf;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
+    static ngx_str_t  request_uri = ngx_string("request_uri");
+
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
 
     if (!wmcf->edge) {
         return NGX_OK;
+    }
+
+    wmcf->request_uri = ngx_http_get_variable_index(cf, &request_uri);
+    if (wmcf->request_uri == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);

@@ -274,7 +274,7 @@ wafcert_path_core(u_char *p, u_char *last)
     core.len = end - p;
 
     if (!wafcert_path_is_dots(&core)) {
-        while (end[-1] == '.' || end[-1] == ' ') {
+        while (end > p && (end[-1] == '.' || end[-1] == ' ')) {
             end--;
         }
 

@@ -78,6 +78,10 @@ my %servers = (
              . " wafcert_auth tokens=tokens; $pass; }",
     mapped => "location / { $edge; proxy_pass http://127.0.0.1:$closed/;"
              . " error_page 502 504 = \@waf; } location \@waf { $pass; }",
+    mappedraw => "set \$seen \$request_uri; location / { $edge;"
+                 . " proxy_pass http://127.0.0.1:$closed/;"
+                 . " error_page 502 504 = \@waf; }"
+                 . " location \@waf { $pass\$request_uri; }",
     limit => "location / { $edge; limit_req zone=project; $pass; }",
     return => "location / { $edge; }",
 );
@@ -229,6 +233,12 @@ is(comes_to(cut => "GET /waf//v1/%70/waf/certificate"), "/$list",
 is(comes_to(uri => "GET //v1/%70/waf/certificate"), "/$list", 'and from $uri');
 is(comes_to(mapped => "GET //v1/%70/waf/certificate"), "/$list",
    'and from a named location after that');
+is(comes_to(mappedraw => "GET $_"), "/$list",
+   "and by \$request_uri after that: $_")
+    for "//v1/%70/waf/certificate", '/v1/q;%2f..%2fp/waf/certificate';
+is(comes_to(mappedraw => 'GET /v1/q/waf/certificate/x%2f..%2f..%2f..%2f..%2fp'
+                         . '%2fwaf%2fcertificate?a=%2f'), "/$list?a=%2f",
+   'with its arguments');
 is(comes_to(mapped => "GET /$list/../x"), '404 api_not_found',
    'where something else may arrive as it came');
 is(comes_to(rawcut => "GET /waf/$list"), '400 path_encoded',
