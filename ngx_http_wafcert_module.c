@@ -489,6 +489,7 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      *     conf->proxy_url = NULL;
      *     conf->proxy_maps = 0;
      *     conf->rewrites_within = 0;
+     *     conf->root = NULL;
      *     conf->policy = { 0 };
      */
 
@@ -622,13 +623,17 @@ ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
         }
     }
 
+    conf->root = clcf->root.data;
+
     if (conf->shm_zone || prev->shm_zone == NULL) {
         return;
     }
 
-    /* what has another handler is no API */
+    /* what has another handler, or files of its own, is no API */
 
-    if (!prev->edge && !clcf->noname && clcf->handler) {
+    if (!prev->edge && !clcf->noname
+        && (clcf->handler || conf->root != prev->root))
+    {
         return;
     }
 

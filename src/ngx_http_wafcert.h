@@ -139,6 +139,7 @@ typedef struct {
     unsigned                   rewrites_within:1;
     ngx_flag_t                 mirror;
     ngx_flag_t                 mirror_body;
+    u_char                    *root;          /* inherited if the same */
 
     ngx_uint_t                 auth;
     ngx_flag_t                 auth_all;      /* not of routes alone */

@@ -301,3 +301,33 @@ GET /v1/p/waf/certificate/{id}?x=1
 --- answers
 200 {"id": "{id}"}
 200 {"id": "{id}"}
+
+
+
+=== TEST 9: files below a gateway, and locations without any
+--- config
+    location /v1/ {
+        wafcert_api zone=certs;
+        wafcert_auth off;
+
+        location /v1/docs/ {
+            alias html/;
+        }
+
+        location /v1/p/ {
+            client_max_body_size 1m;
+        }
+    }
+
+--- user_files
+>>> a.txt
+a file
+
+--- requests
+GET /v1/docs/a.txt
+
+GET /v1/p/waf/certificate
+
+--- answers
+200
+200 {"total": 0, "items": []}
