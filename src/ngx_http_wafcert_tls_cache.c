@@ -240,13 +240,16 @@ static void
 ngx_http_wafcert_lru_trim(ngx_http_wafcert_cache_t *cache,
     ngx_http_wafcert_lru_t *lru)
 {
-    ngx_queue_t               *q;
+    ngx_queue_t               *q, *prev;
     ngx_http_wafcert_known_t  *known;
 
-    while (lru->n
-           && (lru->n > cache->max || cache->used > cache->size))
+    for (q = ngx_queue_last(&lru->queue);
+         q != ngx_queue_sentinel(&lru->queue)
+         && (lru->n > cache->max || cache->used > cache->size);
+         q = prev)
     {
-        q = ngx_queue_last(&lru->queue);
+        prev = ngx_queue_prev(q);
+
         known = ngx_queue_data(q, ngx_http_wafcert_known_t, queue);
         ngx_http_wafcert_known_free(cache, known);
     }
