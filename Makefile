@@ -1,6 +1,7 @@
 # make                  build/ngx_http_wafcert_module.so for the nginx that is
 #                       installed (Debian: nginx-dev, libjansson-dev)
-# make NGINX_SRC=dir    the same for an nginx source tree
+# make NGINX_SRC=dir    the same for an nginx source tree, as configured by
+#                       NGINX_CONFIGURE
 # make install          into nginx's modules directory, below DESTDIR
 # make rekey            build/rekey, which tools/rekey runs
 # make unit             the tests of layer 0, under ASan and UBSan
@@ -16,7 +17,7 @@ SANITIZE  = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # what nginx's configure is given for a source tree;
 # a Debian package brings its own flags, in conf_flags
-NGINX_CONFIGURE = --with-compat --with-http_ssl_module
+NGINX_CONFIGURE = --with-compat --with-threads --with-http_ssl_module
 
 MODULE  = build/ngx_http_wafcert_module.so
 SOURCES = $(wildcard *.c src/*.c tools/*.c)

@@ -20,19 +20,15 @@ static ngx_int_t ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit,
     const char *reason);
 static void ngx_wafcert_commit_release(ngx_wafcert_commit_t *commit);
-#if (NGX_THREADS)
 static void ngx_wafcert_commit_thread(void *data, ngx_log_t *log);
 static void ngx_wafcert_commit_event(ngx_event_t *ev);
-#endif
 
 
 ngx_int_t
 ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
 {
-    ngx_wafcert_store_t  *store;
-#if (NGX_THREADS)
     ngx_thread_task_t    *task;
-#endif
+    ngx_wafcert_store_t  *store;
 
     store = commit->store;
 
@@ -48,8 +44,6 @@ ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
         return ngx_wafcert_commit_cancel(commit, "the server has no memory "
                                          "left for the request");
     }
-
-#if (NGX_THREADS)
 
     task = ngx_thread_task_alloc(commit->pool,
                                  sizeof(ngx_wafcert_commit_t *));
@@ -75,14 +69,6 @@ ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
     ngx_add_timer(&task->event, NGX_WAFCERT_COMMIT_SLOW);
 
     return NGX_DONE;
-
-#else
-
-    commit->rc = ngx_wafcert_state_write(&commit->write);
-
-    return ngx_wafcert_commit_end(commit);
-
-#endif
 }
 
 
@@ -244,8 +230,6 @@ ngx_wafcert_commit_text(ngx_wafcert_state_t *state, wafcert_stored_t *stored,
 }
 
 
-#if (NGX_THREADS)
-
 static void
 ngx_wafcert_commit_thread(void *data, ngx_log_t *log)
 {
@@ -277,8 +261,6 @@ ngx_wafcert_commit_event(ngx_event_t *ev)
 
     commit->handler(commit, ngx_wafcert_commit_end(commit));
 }
-
-#endif
 
 
 static ngx_int_t

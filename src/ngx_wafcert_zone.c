@@ -130,20 +130,11 @@ ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     store->dir = *dir;
     store->seal = seal;
 
-#if (NGX_THREADS)
     store->thread_pool = ngx_thread_pool_add(cf, threads->len ? threads
                                                               : NULL);
     if (store->thread_pool == NULL) {
         return NGX_ERROR;
     }
-#else
-    if (threads->len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "thread pool \"%V\": nginx was built without "
-                           "threads", threads);
-        return NGX_ERROR;
-    }
-#endif
 
     return NGX_OK;
 }

@@ -16,9 +16,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#if (NGX_THREADS)
 #include <ngx_thread_pool.h>
-#endif
 #include "ngx_wafcert_record.h"
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_tokens.h"
@@ -155,9 +153,7 @@ struct ngx_wafcert_store_s {
     wafcert_seal_t          *seal;          /* until "state" has it */
     ngx_wafcert_state_t     *state;
     ngx_wafcert_flush_t     *flush;         /* NULL: no edge records here */
-#if (NGX_THREADS)
     ngx_thread_pool_t       *thread_pool;
-#endif
     unsigned                 repaired:1;    /* yet to be logged */
     unsigned                 lost:1;        /* the same, not all of it */
 };
