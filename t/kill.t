@@ -128,11 +128,19 @@ my @clients = map {
     $pid
 } 1 .. CLIENTS;
 
+# each worker but once: the master may be slow to see that one is gone
+my %killed;
+
 for (1 .. $kills) {
     sleep 0.03 + rand 0.07;
 
-    my @workers = $server->workers;
-    kill KILL => $workers[rand @workers];
+    my @workers;
+    $server->wait_for('a worker', sub {
+        @workers = grep { !$killed{$_} } $server->workers;
+    });
+
+    my $pid = $workers[rand @workers];
+    $killed{$pid} = kill KILL => $pid;
 }
 
 sleep 0.2;
@@ -158,8 +166,17 @@ for my $number (1 .. CLIENTS) {
     push @all, @{$result->{stories}};
 }
 
-my $log = $server->log;
-my $signalled = () = $log =~ /exited on signal 9/g;
+my ($log, $signalled);
+
+eval {
+    $server->wait_for('the log', sub {
+        $log = $server->log;
+        $signalled = () = $log =~ /exited on signal 9/g;
+
+        return $signalled >= $kills;
+    });
+};
+
 my $locked = () = $log =~ /was locked by/g;
 my $mended = () = $log =~ /a process died while it changed zone/g;
 
