@@ -188,12 +188,9 @@ ngx_wafcert_state_open_at(ngx_wafcert_state_t *state, const char *parent,
 
     if (ngx_fd_info(at, &fi) != NGX_FILE_ERROR) {
 
-        if ((fi.st_uid == 0 || fi.st_uid == geteuid())
-            && !(fi.st_mode & (S_IWGRP|S_IWOTH)))
+        if ((fi.st_uid != 0 && fi.st_uid != geteuid())
+            || (fi.st_mode & (S_IWGRP|S_IWOTH)))
         {
-            state->chosen = 1;
-
-        } else {
             flags |= O_NOFOLLOW;
         }
 

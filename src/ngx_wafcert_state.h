@@ -29,6 +29,9 @@
 
 #define NGX_WAFCERT_DIRECTORIES  256
 
+/* in the directory, when its files are behind */
+#define NGX_WAFCERT_MARK  "unwritten"
+
 
 /*
  * Two nginx have the same directory during a binary upgrade, and so have two
@@ -75,7 +78,6 @@ struct ngx_wafcert_state_s {
     ngx_uid_t                 user;       /* the workers' */
     unsigned                  alone:1;    /* no other nginx when it started */
     unsigned                  made:1;     /* there was no directory */
-    unsigned                  chosen:1;   /* none but root, or we, named it */
     size_t                    len;
     u_char                    path[1];    /* with a NUL byte */
 };

@@ -15,8 +15,8 @@
  * A file is given if it is a record that opens under the seal key, and has one
  * name: everything else that root, or another user, has there stays his.
  * A directory is given if what it has are names of ours; those who own it are
- * the only ones who can have put them there.  The state directory itself is
- * what the configuration says, where nobody else can exchange it.
+ * the only ones who can have put them there.  That goes for the state directory
+ * as well: who owns one above it can lead its path elsewhere.
  */
 
 
@@ -178,8 +178,9 @@ ngx_wafcert_own_top_entry(ngx_wafcert_own_t *own, ngx_fd_t dir, u_char *name,
         return NGX_OK;
     }
 
-    if (foreign && !own->state->chosen
+    if (foreign
         && (strlen((char *) name) != 2 || ngx_hextoi(name, 2) == NGX_ERROR)
+        && ngx_strcmp(name, NGX_WAFCERT_MARK) != 0
         && ngx_strcmp(name, "lost+found") != 0)
     {
         return ngx_wafcert_own_refused(own, "is not nginx's, in a directory of "

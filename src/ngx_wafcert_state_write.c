@@ -8,10 +8,6 @@
 #include <sys/file.h>
 
 
-/* in the directory, when its files are behind */
-#define NGX_WAFCERT_MARK  "unwritten"
-
-
 static ngx_int_t ngx_wafcert_state_enter(ngx_wafcert_write_t *w,
     ngx_fd_t top);
 static ngx_fd_t ngx_wafcert_state_again(ngx_wafcert_write_t *w,

@@ -361,8 +361,9 @@ for my $where (qw(edge durable)) {
     my @ids = map { call('limited', POST => '', upload("u$_"))->json->{id} }
                   1 .. 3;
     knows('edge', { u1 => $ids[0], u2 => $ids[1] }, 'two of three');
-    like($server->log, qr/could not record .*: quota, project "project"/,
-         'the log has the reason');
+    $server->wait_for('a line of the log', sub {
+        $server->log =~ /could not record .*: quota, project "project"/
+    });
 
     is(call('limited', PUT => "/$ids[0]", upload('u1', 'rsa'))->{status}, 200,
        'one of them is changed');

@@ -178,9 +178,10 @@ sub found {
 }
 
 
-# A key leaves with its certificate, though nobody shakes hands.
+# A key leaves with its certificate, though nobody shakes hands.  valgrind has
+# copies of its own.
 
-for my $type (qw(rsa2048 ed)) {
+for my $type (under_valgrind() ? () : qw(rsa2048 ed)) {
     my $pair = certificate(hosts => [ 'gone.test' ], type => $type);
     my @secrets = secrets($pair);
 
