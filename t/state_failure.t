@@ -144,7 +144,8 @@ sub a_full_disk_kills_nobody {
     my $shown = $server->snapshot;
 
     command('umount', $dir);
-    command('mount', '-t', 'tmpfs', '-o', 'size=512k,mode=700', 'tmpfs', $dir);
+    command('mount', '-t', 'tmpfs', '-o',
+            'size=512k,mode=700,uid=' . getpwnam('nobody'), 'tmpfs', $dir);
     fill(0);
     $server->configure(state => 'state');
     ok(($server->test)[0], 'nginx -t says nothing of a full disk');
