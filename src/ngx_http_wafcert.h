@@ -11,9 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#if (NGX_THREADS)
 #include <ngx_thread_pool.h>
-#endif
 #include "ngx_wafcert_choice.h"
 #include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_store.h"
@@ -98,9 +96,7 @@ typedef struct {
     ngx_array_t                writers;       /* of ngx_http_wafcert_writer_t */
     ngx_int_t                  serve_cache;
     size_t                     serve_cache_size;
-#if (NGX_THREADS)
     ngx_thread_pool_t         *threads;       /* where there are views */
-#endif
     wafcert_validator_t       *validator;     /* the worker's own */
     ngx_http_wafcert_cache_t  *cache;         /* the same */
     ngx_flag_t                 edge;          /* wafcert_validate is used */

@@ -86,13 +86,11 @@ ngx_http_wafcert_merge_srv_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-#if (NGX_THREADS)
     conf->main->threads = ngx_thread_pool_add(cf, NULL);
 
     if (conf->main->threads == NULL) {
         return NGX_CONF_ERROR;
     }
-#endif
 
     ngx_http_wafcert_tls_certificate(sscf->ssl.ctx, conf);
 

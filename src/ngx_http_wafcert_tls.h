@@ -51,7 +51,6 @@ typedef struct {
  */
 ngx_int_t ngx_http_wafcert_trial(EVP_PKEY *key, X509 *leaf);
 
-#if (NGX_THREADS)
 
 typedef struct {
     ngx_event_handler_pt         handler;       /* its event's data is this */
@@ -73,8 +72,6 @@ ngx_uint_t ngx_http_wafcert_trial_is_slow(EVP_PKEY *key);
 /* Makes a copy of "trial", and it in a thread.  NGX_ERROR: it is not made. */
 ngx_int_t ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
     ngx_http_wafcert_trial_t *trial);
-
-#endif
 
 
 /* ngx_http_wafcert_tls_cache.c */

@@ -92,9 +92,7 @@ struct ngx_http_wafcert_cache_s {
     ngx_rbtree_t                 issuers;
     ngx_rbtree_node_t            issuers_sentinel;
 
-#if (NGX_THREADS)
     ngx_thread_pool_t           *threads;
-#endif
     wafcert_validator_t         *validator;
     SSL                         *probe;
 };
@@ -121,12 +119,10 @@ static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_parse(
     ngx_wafcert_entry_t *entry, ngx_wafcert_copy_t *copy);
 static ngx_int_t ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
     ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity);
-#if (NGX_THREADS)
 static ngx_int_t ngx_http_wafcert_cache_try_later(
     ngx_http_wafcert_cache_t *cache, ngx_wafcert_entry_t *entry,
     ngx_http_wafcert_identity_t *identity);
 static void ngx_http_wafcert_cache_try_done(ngx_event_t *ev);
-#endif
 static ngx_int_t ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, const char *what, unsigned long error);
 static X509 *ngx_http_wafcert_x509(const ngx_str_t *der);
@@ -164,9 +160,7 @@ ngx_http_wafcert_cache_create(ngx_http_wafcert_main_conf_t *wmcf)
     cache->size = wmcf->serve_cache_size;
     cache->views = &wmcf->views;
     cache->validator = wmcf->validator;
-#if (NGX_THREADS)
     cache->threads = wmcf->threads;
-#endif
 
     ngx_queue_init(&cache->known.queue);
     ngx_queue_init(&cache->absent.queue);
@@ -550,11 +544,9 @@ ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
 
     if (ngx_http_wafcert_cache_probe(cache, identity, 0) == NGX_OK) {
 
-#if (NGX_THREADS)
         if (ngx_http_wafcert_trial_is_slow(identity->key)) {
             return ngx_http_wafcert_cache_try_later(cache, entry, identity);
         }
-#endif
 
         what = "sign with";
 
@@ -570,8 +562,6 @@ ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
                                          ERR_peek_last_error());
 }
 
-
-#if (NGX_THREADS)
 
 /* it is passed over meanwhile */
 
@@ -635,8 +625,6 @@ ngx_http_wafcert_cache_try_done(ngx_event_t *ev)
 
     ngx_destroy_pool(trial->pool);
 }
-
-#endif
 
 
 /*

@@ -18,10 +18,8 @@ static ngx_int_t ngx_http_wafcert_trial_sign(EVP_MD_CTX *md, EVP_PKEY *key,
     X509 *leaf);
 static ngx_int_t ngx_http_wafcert_trial_sign_digest(EVP_PKEY_CTX *private,
     EVP_PKEY_CTX *public);
-#if (NGX_THREADS)
 static void ngx_http_wafcert_trial_thread(void *data, ngx_log_t *log);
 static void ngx_http_wafcert_trial_free(void *data);
-#endif
 
 
 ngx_int_t
@@ -122,8 +120,6 @@ ngx_http_wafcert_trial_sign_digest(EVP_PKEY_CTX *private,
 }
 
 
-#if (NGX_THREADS)
-
 ngx_uint_t
 ngx_http_wafcert_trial_is_slow(EVP_PKEY *key)
 {
@@ -202,5 +198,3 @@ ngx_http_wafcert_trial_free(void *data)
     EVP_PKEY_free(trial->key);
     X509_free(trial->leaf);
 }
-
-#endif

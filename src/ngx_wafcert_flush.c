@@ -68,10 +68,8 @@ static ngx_int_t ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f,
 static void ngx_wafcert_flush_run(ngx_wafcert_job_t *job);
 static void ngx_wafcert_flush_ran(ngx_wafcert_job_t *job);
 static void ngx_wafcert_flush_wait(ngx_wafcert_flush_t *f);
-#if (NGX_THREADS)
 static void ngx_wafcert_flush_thread(void *data, ngx_log_t *log);
 static void ngx_wafcert_flush_event(ngx_event_t *ev);
-#endif
 
 
 ngx_int_t
@@ -262,9 +260,7 @@ static ngx_int_t
 ngx_wafcert_flush_next(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
 {
     ngx_int_t           rc;
-#if (NGX_THREADS)
     ngx_thread_task_t  *task;
-#endif
 
     rc = ngx_wafcert_flush_pick(f, job);
     if (rc != NGX_OK) {
@@ -272,8 +268,6 @@ ngx_wafcert_flush_next(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
     }
 
     f->njobs++;
-
-#if (NGX_THREADS)
 
     task = ngx_thread_task_alloc(job->pool, sizeof(ngx_wafcert_job_t *));
 
@@ -301,15 +295,6 @@ ngx_wafcert_flush_next(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
     job->pool = NULL;
 
     return NGX_ERROR;
-
-#else
-
-    ngx_wafcert_flush_run(job);
-    ngx_wafcert_flush_ran(job);
-
-    return NGX_OK;
-
-#endif
 }
 
 
@@ -446,8 +431,6 @@ ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
 }
 
 
-#if (NGX_THREADS)
-
 static void
 ngx_wafcert_flush_thread(void *data, ngx_log_t *log)
 {
@@ -481,8 +464,6 @@ ngx_wafcert_flush_event(ngx_event_t *ev)
     ngx_wafcert_flush_ran(job);
     ngx_wafcert_flush_go_on(f);
 }
-
-#endif
 
 
 /* in a thread; a start that finds the mark knows that files are old */
