@@ -22,6 +22,10 @@ static char *ngx_http_wafcert_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+#if (nginx_version >= 1031005)
+static ngx_int_t ngx_http_wafcert_check_early_read(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf);
+#endif
 static void ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
     ngx_http_wafcert_loc_conf_t *prev, ngx_http_wafcert_loc_conf_t *conf);
 static char *ngx_http_wafcert_merge_api(ngx_conf_t *cf,
@@ -583,25 +587,39 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
 #if (nginx_version >= 1031005)
-    {
-    ngx_http_core_srv_conf_t  *cscf;
-
-    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-
-    if (cscf->client_body_early_read) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"client_body_early_read\" would write keys into "
-                           "files before location \"%V\", which has "
-                           "\"wafcert_%s\"", &clcf->name,
-                           conf->edge ? "validate" : "api");
+    if (ngx_http_wafcert_check_early_read(cf, clcf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
-    }
     }
 #endif
 
     return conf->edge ? ngx_http_wafcert_merge_edge(cf, clcf, conf)
                       : ngx_http_wafcert_merge_api(cf, clcf, conf);
 }
+
+
+#if (nginx_version >= 1031005)
+
+static ngx_int_t
+ngx_http_wafcert_check_early_read(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_http_wafcert_loc_conf_t *conf)
+{
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    if (!cscf->client_body_early_read) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"client_body_early_read\" would write keys into "
+                       "files before location \"%V\", which has "
+                       "\"wafcert_%s\"", &clcf->name,
+                       conf->edge ? "validate" : "api");
+    return NGX_ERROR;
+}
+
+#endif
 
 
 /* a nested location is not to be a way around what stands above it */

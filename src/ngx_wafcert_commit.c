@@ -16,6 +16,12 @@
 
 
 static ngx_int_t ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit);
+static ngx_int_t ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_stored_t *stored, const u_char *id,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_wafcert_commit_text(ngx_wafcert_state_t *state,
+    wafcert_stored_t *stored, const wafcert_key_t *key, ngx_pool_t *pool,
+    ngx_str_t *text);
 static ngx_int_t ngx_wafcert_commit_end(ngx_wafcert_commit_t *commit);
 static ngx_int_t ngx_wafcert_commit_cancel(ngx_wafcert_commit_t *commit,
     const char *reason);
@@ -64,9 +70,7 @@ ngx_wafcert_commit(ngx_wafcert_commit_t *commit)
                                          "stored");
     }
 
-    /* a worker that shuts down waits for timers */
-
-    ngx_add_timer(&task->event, NGX_WAFCERT_COMMIT_SLOW);
+    ngx_wafcert_commit_watch(&task->event);
 
     return NGX_DONE;
 }
@@ -124,7 +128,9 @@ ngx_wafcert_commit_prepare(ngx_wafcert_commit_t *commit)
 }
 
 
-ngx_int_t
+/* since when its hosts are the project's; as ngx_wafcert_store_since() */
+
+static ngx_int_t
 ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_stored_t *stored, const u_char *id,
     ngx_pool_t *pool)
@@ -187,7 +193,7 @@ ngx_wafcert_commit_entry(ngx_wafcert_store_t *store,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_wafcert_commit_text(ngx_wafcert_state_t *state, wafcert_stored_t *stored,
     const wafcert_key_t *key, ngx_pool_t *pool, ngx_str_t *text)
 {
@@ -244,22 +250,41 @@ ngx_wafcert_commit_event(ngx_event_t *ev)
 {
     ngx_wafcert_commit_t  *commit = ev->data;
 
+    if (ngx_wafcert_commit_stored(ev, commit->store, commit->log)) {
+        commit->handler(commit, ngx_wafcert_commit_end(commit));
+    }
+}
+
+
+/* a worker that shuts down waits for timers */
+
+void
+ngx_wafcert_commit_watch(ngx_event_t *ev)
+{
+    ngx_add_timer(ev, NGX_WAFCERT_COMMIT_SLOW);
+}
+
+
+ngx_uint_t
+ngx_wafcert_commit_stored(ngx_event_t *ev, ngx_wafcert_store_t *store,
+    ngx_log_t *log)
+{
     if (ev->timedout) {
-        ngx_log_error(NGX_LOG_ALERT, commit->log, 0,
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "zone \"%V\": a change has not been stored in \"%V\" "
-                      "for %d seconds", &commit->store->shm_zone->shm.name,
-                      &commit->store->dir, NGX_WAFCERT_COMMIT_SLOW / 1000);
+                      "for %d seconds", &store->shm_zone->shm.name,
+                      &store->dir, NGX_WAFCERT_COMMIT_SLOW / 1000);
 
         ev->timedout = 0;
-        ngx_add_timer(ev, NGX_WAFCERT_COMMIT_SLOW);
-        return;
+        ngx_wafcert_commit_watch(ev);
+        return 0;
     }
 
     if (ev->timer_set) {
         ngx_del_timer(ev);
     }
 
-    commit->handler(commit, ngx_wafcert_commit_end(commit));
+    return 1;
 }
 
 

@@ -10,7 +10,7 @@
 
 /*
  * The step between reserve and publish: makes a change durable, off the event
- * loop where nginx has threads.
+ * loop.
  */
 
 
@@ -54,14 +54,6 @@ struct ngx_wafcert_commit_s {
 ngx_int_t ngx_wafcert_commit(ngx_wafcert_commit_t *commit);
 
 /*
- * Adds to a record since when its hosts are the project's, in the pool; as
- * ngx_wafcert_store_since().  NGX_ERROR: no memory.
- */
-ngx_int_t ngx_wafcert_commit_since(ngx_wafcert_store_t *store,
-    ngx_wafcert_change_t *change, wafcert_stored_t *stored, const u_char *id,
-    ngx_pool_t *pool);
-
-/*
  * What is to be written of a certificate that is in the zone: in the pool, or
  * cleansed with it.  entry->version becomes that of the text.
  * NGX_DECLINED: it is gone.  NGX_ERROR: no memory.
@@ -75,11 +67,13 @@ void ngx_wafcert_commit_log(ngx_wafcert_store_t *store,
     ngx_wafcert_write_t *w, ngx_int_t rc, ngx_log_t *log);
 
 /*
- * The text of a record, in the pool.  NGX_ERROR: no memory.
+ * For the event of a thread that stores a change: watches how long it takes,
+ * and tells, in the event's handler, whether it has ended.  An alert tells the
+ * log each minute that it has not.
  */
-ngx_int_t ngx_wafcert_commit_text(ngx_wafcert_state_t *state,
-    wafcert_stored_t *stored, const wafcert_key_t *key, ngx_pool_t *pool,
-    ngx_str_t *text);
+void ngx_wafcert_commit_watch(ngx_event_t *ev);
+ngx_uint_t ngx_wafcert_commit_stored(ngx_event_t *ev,
+    ngx_wafcert_store_t *store, ngx_log_t *log);
 
 
 #endif /* _NGX_WAFCERT_COMMIT_H_INCLUDED_ */

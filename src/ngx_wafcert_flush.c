@@ -16,9 +16,6 @@
 #define NGX_WAFCERT_FLUSH_DELAY   1000
 #define NGX_WAFCERT_FLUSH_MAX     32000
 
-/* ms; then the log is told */
-#define NGX_WAFCERT_FLUSH_SLOW    60000
-
 /* ms that a worker that ends may take for it */
 #define NGX_WAFCERT_FLUSH_END     500
 
@@ -280,10 +277,7 @@ ngx_wafcert_flush_next(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
         task->event.log = ngx_cycle->log;
 
         if (ngx_thread_task_post(f->store->thread_pool, task) == NGX_OK) {
-
-            /* a worker that shuts down waits for timers */
-
-            ngx_add_timer(&task->event, NGX_WAFCERT_FLUSH_SLOW);
+            ngx_wafcert_commit_watch(&task->event);
             return NGX_OK;
         }
     }
@@ -446,23 +440,10 @@ ngx_wafcert_flush_event(ngx_event_t *ev)
 
     f = job->flush;
 
-    if (ev->timedout) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "zone \"%V\": a change has not been stored in \"%V\" "
-                      "for %d seconds", &f->store->shm_zone->shm.name,
-                      &f->store->dir, NGX_WAFCERT_FLUSH_SLOW / 1000);
-
-        ev->timedout = 0;
-        ngx_add_timer(ev, NGX_WAFCERT_FLUSH_SLOW);
-        return;
+    if (ngx_wafcert_commit_stored(ev, f->store, ngx_cycle->log)) {
+        ngx_wafcert_flush_ran(job);
+        ngx_wafcert_flush_go_on(f);
     }
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    ngx_wafcert_flush_ran(job);
-    ngx_wafcert_flush_go_on(f);
 }
 
 

@@ -416,28 +416,6 @@ ngx_wafcert_gone_remove_locked(ngx_wafcert_store_t *store, const u_char *id)
 }
 
 
-ngx_wafcert_node_t *
-ngx_wafcert_gone_locked(ngx_wafcert_sh_t *sh, const u_char *id)
-{
-    ngx_rbtree_node_t   *node;
-    ngx_wafcert_node_t  *n;
-
-    for (node = ngx_wafcert_index_first_locked(&sh->gone,
-                                               ngx_wafcert_index_key(id));
-         node;
-         node = ngx_wafcert_index_next_locked(&sh->gone, node))
-    {
-        n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
-
-        if (ngx_memcmp(n->id, id, NGX_WAFCERT_ID_LEN) == 0) {
-            return n;
-        }
-    }
-
-    return NULL;
-}
-
-
 /*
  * The id may be that of a certificate that is about to be published or, though
  * it should not, of another project's.

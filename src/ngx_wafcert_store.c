@@ -17,6 +17,8 @@ static ngx_wafcert_project_t *ngx_wafcert_project_add_locked(
     ngx_wafcert_store_t *store, const ngx_str_t *name, ngx_rbtree_key_t key);
 static ngx_wafcert_node_t *ngx_wafcert_find_next_locked(
     ngx_wafcert_sh_t *sh, const u_char *id);
+static ngx_wafcert_node_t *ngx_wafcert_find_in_locked(ngx_rbtree_t *tree,
+    ngx_wafcert_project_t *project, const u_char *id);
 static ngx_wafcert_node_t *ngx_wafcert_find_name_locked(
     ngx_wafcert_project_t *project, const ngx_str_t *name,
     ngx_rbtree_key_t key);
@@ -492,13 +494,28 @@ ngx_wafcert_node_t *
 ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_project_t *project, const u_char *id)
 {
+    return ngx_wafcert_find_in_locked(&sh->ids, project, id);
+}
+
+
+ngx_wafcert_node_t *
+ngx_wafcert_gone_locked(ngx_wafcert_sh_t *sh, const u_char *id)
+{
+    return ngx_wafcert_find_in_locked(&sh->gone, NULL, id);
+}
+
+
+static ngx_wafcert_node_t *
+ngx_wafcert_find_in_locked(ngx_rbtree_t *tree, ngx_wafcert_project_t *project,
+    const u_char *id)
+{
     ngx_rbtree_node_t   *node;
     ngx_wafcert_node_t  *n;
 
-    for (node = ngx_wafcert_index_first_locked(&sh->ids,
+    for (node = ngx_wafcert_index_first_locked(tree,
                                                ngx_wafcert_index_key(id));
          node;
-         node = ngx_wafcert_index_next_locked(&sh->ids, node))
+         node = ngx_wafcert_index_next_locked(tree, node))
     {
         n = ngx_rbtree_data(node, ngx_wafcert_node_t, id_node);
 

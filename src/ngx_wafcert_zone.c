@@ -18,14 +18,23 @@
 #define NGX_WAFCERT_HEADROOM  8
 
 
+typedef ngx_uint_t (*ngx_wafcert_zone_pt)(ngx_wafcert_store_t *store,
+    const void *data);
+
+
 static ngx_shm_zone_t *ngx_wafcert_zone_find(ngx_cycle_t *cycle,
     ngx_str_t *name);
 static size_t ngx_wafcert_zone_map_size(size_t size);
 static ngx_int_t ngx_wafcert_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_wafcert_zone_keep(ngx_wafcert_store_t *store);
-static ngx_shm_zone_t *ngx_wafcert_zone_of_dir(ngx_cycle_t *cycle,
-    ngx_str_t *dir);
+static ngx_uint_t ngx_wafcert_zone_has_dir(ngx_wafcert_store_t *store,
+    const void *data);
+static ngx_uint_t ngx_wafcert_zone_has_state(ngx_wafcert_store_t *store,
+    const void *data);
+static ngx_wafcert_store_t *ngx_wafcert_zone_with(ngx_cycle_t *cycle,
+    ngx_wafcert_zone_pt has, const void *data);
 static void ngx_wafcert_zone_cleanup(void *data);
+static void ngx_wafcert_zone_locked(ngx_wafcert_store_t *store);
 
 
 ngx_shm_zone_t *
@@ -102,18 +111,17 @@ ngx_int_t
 ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, wafcert_seal_t *seal, ngx_str_t *threads)
 {
-    ngx_shm_zone_t       *other;
     ngx_pool_cleanup_t   *cln;
-    ngx_wafcert_store_t  *store;
+    ngx_wafcert_store_t  *store, *other;
 
     store = shm_zone->data;
 
-    other = ngx_wafcert_zone_of_dir(cf->cycle, dir);
+    other = ngx_wafcert_zone_with(cf->cycle, ngx_wafcert_zone_has_dir, dir);
 
     if (other) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "state directory \"%V\" is zone \"%V\"'s already",
-                           dir, &other->shm.name);
+                           dir, &other->shm_zone->shm.name);
         wafcert_seal_free(seal);
         return NGX_ERROR;
     }
@@ -140,34 +148,20 @@ ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
 }
 
 
-static ngx_shm_zone_t *
-ngx_wafcert_zone_of_dir(ngx_cycle_t *cycle, ngx_str_t *dir)
+static ngx_uint_t
+ngx_wafcert_zone_has_dir(ngx_wafcert_store_t *store, const void *data)
 {
-    ngx_uint_t            i;
-    ngx_shm_zone_t       *zones;
-    ngx_list_part_t      *part;
-    ngx_wafcert_store_t  *store;
+    const ngx_str_t *dir = data;
 
-    for (part = &cycle->shared_memory.part; part; part = part->next) {
-        zones = part->elts;
+    return store->dir.len == dir->len
+           && ngx_memcmp(store->dir.data, dir->data, dir->len) == 0;
+}
 
-        for (i = 0; i < part->nelts; i++) {
 
-            if (zones[i].init != ngx_wafcert_zone_init) {
-                continue;
-            }
-
-            store = zones[i].data;
-
-            if (store->dir.len == dir->len
-                && ngx_memcmp(store->dir.data, dir->data, dir->len) == 0)
-            {
-                return &zones[i];
-            }
-        }
-    }
-
-    return NULL;
+static ngx_uint_t
+ngx_wafcert_zone_has_state(ngx_wafcert_store_t *store, const void *data)
+{
+    return store->state && ngx_wafcert_state_same(store->state, data);
 }
 
 
@@ -175,6 +169,14 @@ ngx_wafcert_store_t *
 ngx_wafcert_zone_of_state(ngx_cycle_t *cycle,
     const ngx_wafcert_state_t *state)
 {
+    return ngx_wafcert_zone_with(cycle, ngx_wafcert_zone_has_state, state);
+}
+
+
+static ngx_wafcert_store_t *
+ngx_wafcert_zone_with(ngx_cycle_t *cycle, ngx_wafcert_zone_pt has,
+    const void *data)
+{
     ngx_uint_t            i;
     ngx_shm_zone_t       *zones;
     ngx_list_part_t      *part;
@@ -191,7 +193,7 @@ ngx_wafcert_zone_of_state(ngx_cycle_t *cycle,
 
             store = zones[i].data;
 
-            if (store->state && ngx_wafcert_state_same(store->state, state)) {
+            if (has(store, data)) {
                 return store;
             }
         }
@@ -417,10 +419,7 @@ void
 ngx_wafcert_zone_lock(ngx_wafcert_store_t *store)
 {
     ngx_shmtx_lock(&store->shpool->mutex);
-
-    if (store->sh->writer) {
-        ngx_wafcert_repair_locked(store);
-    }
+    ngx_wafcert_zone_locked(store);
 }
 
 
@@ -431,11 +430,20 @@ ngx_wafcert_zone_trylock(ngx_wafcert_store_t *store)
         return NGX_BUSY;
     }
 
+    ngx_wafcert_zone_locked(store);
+
+    return NGX_OK;
+}
+
+
+/* whoever had the lock and left his mark has died */
+
+static void
+ngx_wafcert_zone_locked(ngx_wafcert_store_t *store)
+{
     if (store->sh->writer) {
         ngx_wafcert_repair_locked(store);
     }
-
-    return NGX_OK;
 }
 
 

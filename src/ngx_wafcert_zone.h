@@ -179,6 +179,10 @@ ngx_wafcert_project_t *ngx_wafcert_project_locked(ngx_wafcert_sh_t *sh,
 ngx_wafcert_node_t *ngx_wafcert_find_id_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_project_t *project, const u_char *id);
 
+/* The same of one that is gone, but for its file. */
+ngx_wafcert_node_t *ngx_wafcert_gone_locked(ngx_wafcert_sh_t *sh,
+    const u_char *id);
+
 void ngx_wafcert_project_release_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_project_t *project);
 void ngx_wafcert_entry_locked(ngx_wafcert_entry_t *entry,
@@ -205,8 +209,6 @@ void ngx_wafcert_gone_bury_locked(ngx_wafcert_store_t *store,
 void ngx_wafcert_gone_add_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
 void ngx_wafcert_gone_remove_locked(ngx_wafcert_store_t *store,
-    const u_char *id);
-ngx_wafcert_node_t *ngx_wafcert_gone_locked(ngx_wafcert_sh_t *sh,
     const u_char *id);
 
 /* Whether more pages are taken than were configured. */
