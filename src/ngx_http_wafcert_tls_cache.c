@@ -698,12 +698,14 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
     cache->lru.n++;
 
     identity->leaf = ngx_http_wafcert_x509(&leaf->der);
-    identity->key = wafcert_probe_key(cache->validator, facts->type,
-                                     &copy->key);
+
+    if (identity->leaf) {
+        identity->key = wafcert_probe_key(&copy->key, identity->leaf);
+    }
+
     identity->chain = sk_X509_new_reserve(NULL, (int) facts->nchain);
 
-    if (identity->leaf == NULL || identity->key == NULL
-        || identity->chain == NULL
+    if (identity->key == NULL || identity->chain == NULL
         || wafcert_sha256(cache->validator, &leaf->der, identity->sha256)
            != NGX_OK)
     {

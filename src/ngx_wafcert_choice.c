@@ -34,6 +34,8 @@ typedef struct {
 } ngx_wafcert_ranking_t;
 
 
+static void ngx_wafcert_ranking_init(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_view_t *view, int64_t now, ngx_uint_t seen);
 static void ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
 static void ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
@@ -81,12 +83,9 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 {
     ngx_uint_t              i;
     ngx_wafcert_node_t     *n;
-    ngx_wafcert_entry_t    *entry;
     ngx_wafcert_ranking_t   ranking;
 
-    ranking.view = view;
-    ranking.now = now;
-    ranking.seen = 0;
+    ngx_wafcert_ranking_init(&ranking, view, now, 0);
 
     ngx_wafcert_zone_lock(store);
 
@@ -104,16 +103,7 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
             continue;
         }
 
-        entry = &choice->entries[choice->n++];
-
-        entry->version = n->version;
-        entry->revision = n->revision;
-        entry->sequence = n->sequence;
-        entry->project.len = n->project->len;
-        entry->project.data = entry->name;
-
-        ngx_memcpy(entry->id, n->id, NGX_WAFCERT_ID_LEN);
-        ngx_memcpy(entry->name, n->project->name, n->project->len);
+        ngx_wafcert_entry_locked(&choice->entries[choice->n++], n);
     }
 
     ngx_wafcert_zone_unlock(store);
@@ -126,6 +116,18 @@ ngx_wafcert_choice_holds(ngx_wafcert_store_t *store, ngx_wafcert_name_t *name,
 {
     return choice->chosen_at <= now && now < choice->until
            && ngx_wafcert_hosts_changed(store->sh, name) <= choice->generation;
+}
+
+
+static void
+ngx_wafcert_ranking_init(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_view_t *view, int64_t now, ngx_uint_t seen)
+{
+    ngx_memzero(ranking, sizeof(ngx_wafcert_ranking_t));
+
+    ranking->view = view;
+    ranking->now = now;
+    ranking->seen = seen;
 }
 
 
@@ -435,9 +437,7 @@ ngx_wafcert_places(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
     n = 0;
     key = ngx_wafcert_index_string_key(project);
 
-    ranking.view = view;
-    ranking.now = now;
-    ranking.seen = 0;
+    ngx_wafcert_ranking_init(&ranking, view, now, 0);
 
     ngx_wafcert_zone_lock(store);
 
@@ -606,9 +606,8 @@ ngx_wafcert_won(ngx_wafcert_store_t *store, ngx_wafcert_survey_t *survey,
     ngx_wafcert_node_t     *n;
     ngx_wafcert_ranking_t   ranking;
 
-    ranking.view = survey->view;
-    ranking.now = survey->now;
-    ranking.seen = survey->seen;
+    ngx_wafcert_ranking_init(&ranking, survey->view, survey->now,
+                             survey->seen);
 
     need = 0;
     key = ngx_wafcert_index_string_key(&survey->project);
@@ -711,9 +710,8 @@ ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_survey_t *survey,
     ngx_wafcert_name_t      name;
     ngx_wafcert_ranking_t   ranking;
 
-    ranking.view = survey->view;
-    ranking.now = survey->now;
-    ranking.seen = survey->seen;
+    ngx_wafcert_ranking_init(&ranking, survey->view, survey->now,
+                             survey->seen);
 
     rc = NGX_DECLINED;
 

@@ -58,6 +58,7 @@ static ngx_int_t wafcert_job_mismatch(wafcert_job_t *job,
     const wafcert_sent_t *match);
 static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
 static ngx_int_t wafcert_job_hosts(wafcert_job_t *job);
+static ngx_int_t wafcert_job_rsa(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
@@ -180,10 +181,6 @@ wafcert_validator_free(wafcert_validator_t *validator)
 
     for (i = 0; i < 3; i++) {
         EC_GROUP_free(validator->groups[i]);
-    }
-
-    for (i = 0; i < WAFCERT_PROBE_KINDS; i++) {
-        OSSL_DECODER_CTX_free(validator->private_decoders[i]);
     }
 
     OSSL_DECODER_CTX_free(validator->decoder);
@@ -705,35 +702,59 @@ wafcert_job_mismatch(wafcert_job_t *job, const wafcert_sent_t *match)
 static ngx_int_t
 wafcert_job_policy(wafcert_job_t *job)
 {
-    ngx_uint_t               min, max;
+    if (wafcert_job_hosts(job) != NGX_OK || wafcert_job_rsa(job) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return wafcert_job_dates(job);
+}
+
+
+static ngx_int_t
+wafcert_job_rsa(wafcert_job_t *job)
+{
+    ngx_uint_t               min, max, prime;
     const wafcert_public_t  *public;
 
     min = job->policy->min_rsa_bits;
     max = job->policy->max_rsa_bits;
     public = &job->leaf->cert->public;
 
-    if (wafcert_job_hosts(job) != NGX_OK) {
-        return NGX_DECLINED;
+    if (public->algo.algo != WAFCERT_ALGO_RSA) {
+        return NGX_OK;
     }
 
-    if (public->algo.algo == WAFCERT_ALGO_RSA) {
-
-        if (public->bits < min) {
-            return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
-                                  "the key is an RSA key of %lu bits, at "
-                                  "least %lu are wanted",
-                                  (u_long) public->bits, (u_long) min);
-        }
-
-        if (max && public->bits > max) {
-            return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_LARGE,
-                                  "the key is an RSA key of %lu bits, at "
-                                  "most %lu are allowed",
-                                  (u_long) public->bits, (u_long) max);
-        }
+    if (public->bits < min) {
+        return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
+                              "the key is an RSA key of %lu bits, at least "
+                              "%lu are wanted",
+                              (u_long) public->bits, (u_long) min);
     }
 
-    return wafcert_job_dates(job);
+    if (max && public->bits > max) {
+        return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_LARGE,
+                              "the key is an RSA key of %lu bits, at most "
+                              "%lu are allowed",
+                              (u_long) public->bits, (u_long) max);
+    }
+
+    if (job->key == NULL || job->policy->stored) {
+        return NGX_OK;
+    }
+
+    /* of primes as long as each other a signature costs a third as much */
+
+    prime = ngx_min(wafcert_number_bits(&job->private.rsa[WAFCERT_RSA_P]),
+                    wafcert_number_bits(&job->private.rsa[WAFCERT_RSA_Q]));
+
+    if (prime < public->bits / 3) {
+        return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
+                              "the key is an RSA key whose shorter prime has "
+                              "%lu bits, at least %lu are wanted",
+                              (u_long) prime, (u_long) public->bits / 3);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -126,6 +126,7 @@ wafcert_der_strict(const ngx_str_t *bytes, ngx_uint_t *n)
     wafcert_tlv_t   tlv;
 
     wafcert_der_init(&der, bytes);
+    ends[0] = der.end;
     depth = 0;
 
     for ( ;; ) {

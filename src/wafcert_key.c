@@ -13,6 +13,8 @@
 static ngx_int_t wafcert_private_choose(wafcert_private_t *private,
     const wafcert_pem_t *pem, wafcert_verdict_t *verdict);
 static ngx_uint_t wafcert_private_is(wafcert_pem_type_e type);
+static ngx_int_t wafcert_private_members(wafcert_private_t *private,
+    wafcert_pem_block_t *block, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_private_none(const wafcert_pem_t *pem,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_private_type(const wafcert_private_t *private,
@@ -60,7 +62,6 @@ ngx_int_t
 wafcert_private_read(wafcert_private_t *private, wafcert_pem_t *pem,
     wafcert_key_t *key, wafcert_verdict_t *verdict)
 {
-    char                  words[96];
     ngx_int_t             rc;
     wafcert_pem_block_t  *block;
 
@@ -73,26 +74,7 @@ wafcert_private_read(wafcert_private_t *private, wafcert_pem_t *pem,
 
     block = &pem->blocks[private->block - 1];
 
-    if (wafcert_der_whole(&block->der, words, sizeof(words)) != NGX_OK) {
-        return wafcert_private_malformed(private, block, words, verdict);
-    }
-
-    switch (block->type) {
-
-    case WAFCERT_PEM_PKCS8:
-        rc = wafcert_pkcs8_read(private, block, verdict);
-        break;
-
-    case WAFCERT_PEM_PKCS1:
-        private->public.algo.algo = WAFCERT_ALGO_RSA;
-        private->public.algo.name = "RSA";
-
-        rc = wafcert_pkcs1_read(private, block, &block->der, verdict);
-        break;
-
-    default:  /* WAFCERT_PEM_SEC1 */
-        rc = wafcert_sec1_read(private, block, &block->der, verdict);
-    }
+    rc = wafcert_private_members(private, block, verdict);
 
     key->der = block->der;
     key->type = block->type;
@@ -100,6 +82,52 @@ wafcert_private_read(wafcert_private_t *private, wafcert_pem_t *pem,
     private->der = block->der;
 
     return rc;
+}
+
+
+ngx_int_t
+wafcert_private_reread(wafcert_private_t *private, const wafcert_key_t *key)
+{
+    wafcert_verdict_t    verdict;
+    wafcert_pem_block_t  block;
+
+    ngx_memzero(private, sizeof(wafcert_private_t));
+    ngx_memzero(&block, sizeof(wafcert_pem_block_t));
+
+    private->block = 1;
+    private->der = key->der;
+
+    block.der = key->der;
+    block.type = key->type;
+
+    return wafcert_private_members(private, &block, &verdict);
+}
+
+
+static ngx_int_t
+wafcert_private_members(wafcert_private_t *private,
+    wafcert_pem_block_t *block, wafcert_verdict_t *verdict)
+{
+    char  words[96];
+
+    if (wafcert_der_whole(&block->der, words, sizeof(words)) != NGX_OK) {
+        return wafcert_private_malformed(private, block, words, verdict);
+    }
+
+    switch (block->type) {
+
+    case WAFCERT_PEM_PKCS8:
+        return wafcert_pkcs8_read(private, block, verdict);
+
+    case WAFCERT_PEM_PKCS1:
+        private->public.algo.algo = WAFCERT_ALGO_RSA;
+        private->public.algo.name = "RSA";
+
+        return wafcert_pkcs1_read(private, block, &block->der, verdict);
+
+    default:  /* WAFCERT_PEM_SEC1 */
+        return wafcert_sec1_read(private, block, &block->der, verdict);
+    }
 }
 
 

@@ -92,9 +92,8 @@ typedef struct {
 
     u_char               buf[WAFCERT_PUBLIC_MAX];
 
-    /* the plain path's */
     ngx_str_t            der;
-    EVP_PKEY            *pkey;
+    EVP_PKEY            *pkey;        /* the plain path's, or Ed25519 */
 } wafcert_private_t;
 
 
@@ -128,12 +127,25 @@ size_t wafcert_public_type(const wafcert_public_t *public, char *buf);
 ngx_int_t wafcert_private_read(wafcert_private_t *private,
     wafcert_pem_t *pem, wafcert_key_t *key, wafcert_verdict_t *verdict);
 
+/*
+ * The same for a key that was read before, of which it has the DER.  An EC
+ * key that does not say its public point has none then.
+ */
+ngx_int_t wafcert_private_reread(wafcert_private_t *private,
+    const wafcert_key_t *key);
+
 /* Whether the private half belongs to the public half. */
 ngx_int_t wafcert_private_check(wafcert_validator_t *validator,
     wafcert_private_t *private, wafcert_verdict_t *verdict);
 
 ngx_int_t wafcert_private_inconsistent(const wafcert_private_t *private,
     const char *words, wafcert_verdict_t *verdict);
+
+/*
+ * As OpenSSL uses it, for the caller to free; NULL: OpenSSL refuses it, or has
+ * no memory.  Of an EC key the public point must be known.
+ */
+EVP_PKEY *wafcert_private_pkey(const wafcert_private_t *private);
 
 void wafcert_private_free(wafcert_private_t *private);
 

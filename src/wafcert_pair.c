@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/param_build.h>
 #include <openssl/x509.h>
 #include "wafcert_key.h"
 #include "wafcert_x509.h"
@@ -33,6 +34,24 @@ static ngx_int_t wafcert_ed25519_check(wafcert_private_t *private,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_embedded_check(wafcert_private_t *private,
     wafcert_verdict_t *verdict);
+static EVP_PKEY *wafcert_rsa_pkey(const wafcert_private_t *private);
+static EVP_PKEY *wafcert_ec_pkey(const wafcert_private_t *private);
+static EVP_PKEY *wafcert_pkey_build(const char *type, OSSL_PARAM_BLD *bld);
+static BIGNUM *wafcert_secret_number(const ngx_str_t *number);
+
+
+/* in the order of wafcert_rsa_member_e */
+
+static const char  *wafcert_rsa_params[] = {
+    OSSL_PKEY_PARAM_RSA_N,
+    OSSL_PKEY_PARAM_RSA_E,
+    OSSL_PKEY_PARAM_RSA_D,
+    OSSL_PKEY_PARAM_RSA_FACTOR1,
+    OSSL_PKEY_PARAM_RSA_FACTOR2,
+    OSSL_PKEY_PARAM_RSA_EXPONENT1,
+    OSSL_PKEY_PARAM_RSA_EXPONENT2,
+    OSSL_PKEY_PARAM_RSA_COEFFICIENT1
+};
 
 
 ngx_int_t
@@ -136,21 +155,11 @@ wafcert_rsa_members(const wafcert_private_t *private, BIGNUM **bn)
 {
     ngx_uint_t  i;
 
-    static const char  *names[] = {
-        OSSL_PKEY_PARAM_RSA_N,
-        OSSL_PKEY_PARAM_RSA_E,
-        OSSL_PKEY_PARAM_RSA_D,
-        OSSL_PKEY_PARAM_RSA_FACTOR1,
-        OSSL_PKEY_PARAM_RSA_FACTOR2,
-        OSSL_PKEY_PARAM_RSA_EXPONENT1,
-        OSSL_PKEY_PARAM_RSA_EXPONENT2,
-        OSSL_PKEY_PARAM_RSA_COEFFICIENT1
-    };
-
     for (i = 0; i < WAFCERT_RSA_MEMBERS; i++) {
 
         if (private->pkey) {
-            (void) EVP_PKEY_get_bn_param(private->pkey, names[i], &bn[i]);
+            (void) EVP_PKEY_get_bn_param(private->pkey, wafcert_rsa_params[i],
+                                         &bn[i]);
 
             /* OpenSSL has no parameter for a member that is zero */
 
@@ -494,4 +503,127 @@ wafcert_embedded_check(wafcert_private_t *private,
     return wafcert_private_inconsistent(private,
                           "the public key beside it is not that of its "
                           "private value", verdict);
+}
+
+
+/*
+ * Not by OpenSSL's decoders, which leave the DER of a private key in memory
+ * that they have freed.
+ */
+
+EVP_PKEY *
+wafcert_private_pkey(const wafcert_private_t *private)
+{
+    switch (private->public.algo.algo) {
+
+    case WAFCERT_ALGO_RSA:
+        return wafcert_rsa_pkey(private);
+
+    case WAFCERT_ALGO_ED25519:
+        return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
+                                            private->secret.data,
+                                            private->secret.len);
+
+    default:
+        return wafcert_ec_pkey(private);
+    }
+}
+
+
+static EVP_PKEY *
+wafcert_rsa_pkey(const wafcert_private_t *private)
+{
+    BIGNUM          *bn[WAFCERT_RSA_MEMBERS];
+    EVP_PKEY        *pkey;
+    ngx_uint_t       i, ok;
+    OSSL_PARAM_BLD  *bld;
+
+    bld = OSSL_PARAM_BLD_new();
+    ok = (bld != NULL);
+
+    for (i = 0; i < WAFCERT_RSA_MEMBERS; i++) {
+
+        bn[i] = wafcert_secret_number(&private->rsa[i]);
+
+        ok = ok && bn[i]
+             && OSSL_PARAM_BLD_push_BN(bld, wafcert_rsa_params[i], bn[i]);
+    }
+
+    pkey = ok ? wafcert_pkey_build("RSA", bld) : NULL;
+
+    OSSL_PARAM_BLD_free(bld);
+
+    for (i = 0; i < WAFCERT_RSA_MEMBERS; i++) {
+        BN_clear_free(bn[i]);
+    }
+
+    return pkey;
+}
+
+
+static EVP_PKEY *
+wafcert_ec_pkey(const wafcert_private_t *private)
+{
+    BIGNUM           *d;
+    EVP_PKEY         *pkey;
+    const ngx_str_t  *point;
+    OSSL_PARAM_BLD   *bld;
+
+    static const char  *curves[] = { "P-256", "P-384", "P-521" };
+
+    pkey = NULL;
+    point = &private->public.point;
+
+    d = wafcert_secret_number(&private->secret);
+    bld = OSSL_PARAM_BLD_new();
+
+    if (bld && d
+        && OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME,
+                  curves[private->public.algo.algo - WAFCERT_ALGO_P256], 0)
+        && OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY,
+                                            point->data, point->len)
+        && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_PRIV_KEY, d))
+    {
+        pkey = wafcert_pkey_build("EC", bld);
+    }
+
+    OSSL_PARAM_BLD_free(bld);
+    BN_clear_free(d);
+
+    return pkey;
+}
+
+
+static EVP_PKEY *
+wafcert_pkey_build(const char *type, OSSL_PARAM_BLD *bld)
+{
+    EVP_PKEY      *pkey;
+    OSSL_PARAM    *params;
+    EVP_PKEY_CTX  *ctx;
+
+    pkey = NULL;
+    ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    params = OSSL_PARAM_BLD_to_param(bld);
+
+    if (ctx && params && EVP_PKEY_fromdata_init(ctx) == 1) {
+        (void) EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_KEYPAIR, params);
+    }
+
+    OSSL_PARAM_free(params);
+    EVP_PKEY_CTX_free(ctx);
+
+    return pkey;
+}
+
+
+/* What is made of a secure number is cleansed, too, when it is freed. */
+
+static BIGNUM *
+wafcert_secret_number(const ngx_str_t *number)
+{
+    BIGNUM  *bn;
+
+    bn = BN_secure_new();
+
+    return bn ? BN_bin2bn(number->data, (int) number->len, bn) : NULL;
 }

@@ -6,37 +6,13 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <openssl/decoder.h>
 #include <openssl/x509v3.h>
 #include "wafcert_chain.h"
 #include "wafcert_probe.h"
 #include "wafcert_x509.h"
 
 
-/*
- * One kind of private key.  OpenSSL takes most of the time to find out how to
- * decode one, so that is kept.
- */
-
-typedef struct {
-    wafcert_type_e        type;
-    wafcert_pem_type_e    pem;
-    const char           *name;
-    const char           *structure;
-} wafcert_probe_kind_t;
-
-
-static const wafcert_probe_kind_t  wafcert_probe_kinds[WAFCERT_PROBE_KINDS] = {
-    { WAFCERT_TYPE_EC, WAFCERT_PEM_PKCS8, "EC", "PrivateKeyInfo" },
-    { WAFCERT_TYPE_EC, WAFCERT_PEM_SEC1, "EC", "type-specific" },
-    { WAFCERT_TYPE_ED25519, WAFCERT_PEM_PKCS8, "ED25519", "PrivateKeyInfo" },
-    { WAFCERT_TYPE_RSA, WAFCERT_PEM_PKCS8, "RSA", "PrivateKeyInfo" },
-    { WAFCERT_TYPE_RSA, WAFCERT_PEM_PKCS1, "RSA", "type-specific" }
-};
-
-
-static ngx_int_t wafcert_probe_private(wafcert_validator_t *validator,
-    const wafcert_private_t *private, const wafcert_bundle_t *bundle,
+static ngx_int_t wafcert_probe_private(const wafcert_private_t *private,
     EVP_PKEY **key, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_probe_pair(wafcert_validator_t *validator,
     const wafcert_sent_t *leaf, EVP_PKEY *key, wafcert_verdict_t *verdict);
@@ -47,54 +23,24 @@ static ngx_int_t wafcert_probe_chain(wafcert_validator_t *validator,
 
 
 EVP_PKEY *
-wafcert_probe_key(wafcert_validator_t *validator, wafcert_type_e type,
-    const wafcert_key_t *key)
+wafcert_probe_key(const wafcert_key_t *key, const X509 *leaf)
 {
-    size_t                      len;
-    EVP_PKEY                   *pkey;
-    ngx_uint_t                  i;
-    const u_char               *p;
-    OSSL_DECODER_CTX          **decoder;
-    const wafcert_probe_kind_t  *kind;
+    wafcert_private_t       private;
+    const ASN1_BIT_STRING  *point;
 
-    for (i = 0; i < WAFCERT_PROBE_KINDS; i++) {
-        kind = &wafcert_probe_kinds[i];
-
-        if (kind->type == type && kind->pem == key->type) {
-            break;
-        }
-    }
-
-    if (i == WAFCERT_PROBE_KINDS) {
+    if (wafcert_private_reread(&private, key) != NGX_OK) {
         return NULL;
     }
 
-    decoder = &validator->private_decoders[i];
+    /* an upload has proved that the two are of one pair */
 
-    if (*decoder == NULL) {
-        *decoder = OSSL_DECODER_CTX_new_for_pkey(&validator->private_key,
-                                                 "DER", kind->structure,
-                                                 kind->name, EVP_PKEY_KEYPAIR,
-                                                 NULL, NULL);
-        if (*decoder == NULL) {
-            return NULL;
-        }
+    if (wafcert_algo_is_ec(private.public.algo.algo)) {
+        point = X509_get0_pubkey_bitstr(leaf);
+        private.public.point.data = point->data;
+        private.public.point.len = point->length;
     }
 
-    p = key->der.data;
-    len = key->der.len;
-
-    validator->private_key = NULL;
-
-    if (OSSL_DECODER_from_data(*decoder, &p, &len) != 1) {
-        EVP_PKEY_free(validator->private_key);
-        validator->private_key = NULL;
-    }
-
-    pkey = validator->private_key;
-    validator->private_key = NULL;
-
-    return pkey;
+    return wafcert_private_pkey(&private);
 }
 
 
@@ -141,9 +87,10 @@ wafcert_probe(wafcert_validator_t *validator, wafcert_chain_t *chain,
     ngx_int_t         rc;
     wafcert_facts_t  *facts;
 
+    key = NULL;
     facts = &bundle->facts;
 
-    rc = wafcert_probe_private(validator, private, bundle, &key, verdict);
+    rc = wafcert_probe_private(private, &key, verdict);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -173,22 +120,35 @@ wafcert_probe(wafcert_validator_t *validator, wafcert_chain_t *chain,
 
 
 static ngx_int_t
-wafcert_probe_private(wafcert_validator_t *validator,
-    const wafcert_private_t *private, const wafcert_bundle_t *bundle,
-    EVP_PKEY **key, wafcert_verdict_t *verdict)
+wafcert_probe_private(const wafcert_private_t *private, EVP_PKEY **key,
+    wafcert_verdict_t *verdict)
 {
-    *key = wafcert_probe_key(validator, bundle->facts.type, &bundle->key);
+    const u_char         *p;
+    PKCS8_PRIV_KEY_INFO  *info;
 
-    if (*key) {
-        return NGX_OK;
+    if (private->attributes) {
+        p = private->der.data;
+        info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long) private->der.len);
+
+        if (info == NULL) {
+            return wafcert_refuse(verdict, WAFCERT_KEY_DER,
+                                  "OpenSSL cannot load block %lu of key: it "
+                                  "does not understand its attributes",
+                                  (u_long) private->block);
+        }
+
+        PKCS8_PRIV_KEY_INFO_free(info);
     }
 
-    return wafcert_refuse(verdict, WAFCERT_KEY_DER,
-                          "OpenSSL cannot load block %lu of key%s",
-                          (u_long) private->block,
-                          private->attributes
-                              ? ": it does not understand its attributes"
-                              : "");
+    *key = wafcert_private_pkey(private);
+
+    if (*key == NULL) {
+        return wafcert_refuse(verdict, WAFCERT_KEY_DER,
+                              "OpenSSL cannot load block %lu of key",
+                              (u_long) private->block);
+    }
+
+    return NGX_OK;
 }
 
 

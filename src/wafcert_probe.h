@@ -21,9 +21,11 @@
 #include "wafcert_cert.h"
 
 
-/* NULL: OpenSSL refuses it, or has no memory. */
-EVP_PKEY *wafcert_probe_key(wafcert_validator_t *validator,
-    wafcert_type_e type, const wafcert_key_t *key);
+/*
+ * The key of a pair that was accepted, for the caller to free.  NULL: OpenSSL
+ * refuses it, or has no memory.
+ */
+EVP_PKEY *wafcert_probe_key(const wafcert_key_t *key, const X509 *leaf);
 
 /*
  * Whether OpenSSL lets a server use the leaf in TLS 1.3 only: the key is for

@@ -81,10 +81,6 @@ typedef struct {
 } wafcert_x509_t;
 
 
-/* of private keys: wafcert_probe.c */
-#define WAFCERT_PROBE_KINDS     5
-
-
 struct wafcert_validator_s {
     OSSL_LIB_CTX           *shallow;        /* decodes no public key */
     OSSL_PROVIDER          *null;
@@ -98,8 +94,6 @@ struct wafcert_validator_s {
 
     OSSL_DECODER_CTX       *decoder;        /* of public keys, into "pkey" */
     EVP_PKEY               *pkey;
-    OSSL_DECODER_CTX       *private_decoders[WAFCERT_PROBE_KINDS];
-    EVP_PKEY               *private_key;
 
     ngx_uint_t              budget;         /* of this upload, in 100 us */
     ngx_uint_t              max_hosts;      /* the same; 0: any number */

@@ -181,7 +181,7 @@ sub found {
 # A key leaves with its certificate, though nobody shakes hands.  valgrind has
 # copies of its own.
 
-for my $type (under_valgrind() ? () : qw(rsa2048 ed)) {
+for my $type (under_valgrind() ? () : qw(rsa2048 p256 p384 ed)) {
     my $pair = certificate(hosts => [ 'gone.test' ], type => $type);
     my @secrets = secrets($pair);
 
