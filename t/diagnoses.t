@@ -1271,6 +1271,11 @@ sub reads {
 }
 
 
+# what an edge leaves to the WAF, which may serve nothing
+my %of_server = map { $_ => 1 } (
+    'thousands of mail addresses, and a host, that servers are to load',
+    'a thousand hosts and one', 'a keyUsage that is none', 'a keyUsage twice');
+
 my (%met, %said, @telling, @terse, @reading);
 
 for my $row (@broken) {
@@ -1281,6 +1286,12 @@ for my $row (@broken) {
     my $status = $reason eq 'body_too_large' ? 413 : 400;
 
     $met{$reason} = 1;
+
+    if ($ENV{WAFCERT_EDGE} && $of_server{$title}) {
+        is($answer->{status}, 200, "at an edge: $title");
+        next;
+    }
+
     $said{"$reason: $title"} = { hint => $got->{hint}, at => $upload->{at} };
 
     subtest "$reason: $title" => sub {
