@@ -49,6 +49,9 @@ static const wafcert_standing_t  ngx_http_wafcert_standings[] = {
     { "host_taken", "another project had a valid certificate for this host"
       " first", 1 },
 
+    { "trying", "is passed over until a thread has tried to sign with its key",
+      0 },
+
     { "not_yet_valid", "is not valid yet, and waits until it is", 0 },
 
     { "host_not_allowed", "no server sends this project's certificates for"

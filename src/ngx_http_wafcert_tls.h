@@ -88,7 +88,7 @@ ngx_wafcert_choice_t *ngx_http_wafcert_cache_choice(
 
 /*
  * NGX_AGAIN: it, or what is known of it, has changed since it was chosen.
- * NGX_DECLINED: OpenSSL refuses it at this level, or a thread is yet to try it.
+ * NGX_DECLINED: OpenSSL refuses it at this level, or is yet to try it here.
  * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,

@@ -106,6 +106,8 @@ static ngx_atomic_uint_t ngx_http_wafcert_cache_generation(
 static ngx_http_wafcert_known_t *ngx_http_wafcert_cache_add_known(
     ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
     ngx_wafcert_name_t *name);
+static ngx_int_t ngx_http_wafcert_cache_trying(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry);
 static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_find(
     ngx_http_wafcert_cache_t *cache, ngx_wafcert_store_t *store,
     uint64_t version);
@@ -443,9 +445,20 @@ ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
 
     *identity = found;
 
-    return found->trying ? NGX_DECLINED
+    return found->trying ? ngx_http_wafcert_cache_trying(store, entry)
                          : ngx_http_wafcert_cache_judge(cache, view, entry,
                                                         found);
+}
+
+
+/* the next one is chosen meanwhile, in all workers, of the same project */
+
+static ngx_int_t
+ngx_http_wafcert_cache_trying(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry)
+{
+    return ngx_wafcert_store_trying(store, entry, ngx_http_wafcert_now())
+           == NGX_OK ? NGX_AGAIN : NGX_DECLINED;
 }
 
 
@@ -563,8 +576,6 @@ ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
 }
 
 
-/* it is passed over meanwhile */
-
 static ngx_int_t
 ngx_http_wafcert_cache_try_later(ngx_http_wafcert_cache_t *cache,
     ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity)
@@ -587,7 +598,7 @@ ngx_http_wafcert_cache_try_later(ngx_http_wafcert_cache_t *cache,
 
     identity->trying = 1;
 
-    return NGX_OK;
+    return ngx_http_wafcert_cache_trying(trial.store, entry);
 }
 
 

@@ -51,6 +51,7 @@ static int ngx_libc_cdecl ngx_wafcert_allowed_cmp(const void *one,
 static ngx_uint_t ngx_wafcert_name_in(const ngx_str_t *host,
     const ngx_str_t *name);
 static ngx_uint_t ngx_wafcert_valid(ngx_wafcert_node_t *n, int64_t now);
+static ngx_uint_t ngx_wafcert_trying(ngx_wafcert_node_t *n, int64_t now);
 static ngx_uint_t ngx_wafcert_grade(ngx_wafcert_node_t *n,
     ngx_uint_t wildcard, int64_t now);
 static ngx_uint_t ngx_wafcert_newer(int64_t not_before, uint64_t sequence,
@@ -207,6 +208,11 @@ ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
         || ranking->now < n->not_before
         || (ranking->owner && ranking->owner != n->project))
     {
+        return;
+    }
+
+    if (ngx_wafcert_trying(n, ranking->now)) {
+        ranking->until = ngx_min(ranking->until, n->trying);
         return;
     }
 
@@ -379,6 +385,15 @@ ngx_wafcert_valid(ngx_wafcert_node_t *n, int64_t now)
 }
 
 
+/* whoever does so may have died, and clocks are put back */
+
+static ngx_uint_t
+ngx_wafcert_trying(ngx_wafcert_node_t *n, int64_t now)
+{
+    return now < n->trying && n->trying - now <= NGX_WAFCERT_TRIAL_TIME;
+}
+
+
 static ngx_uint_t
 ngx_wafcert_grade(ngx_wafcert_node_t *n, ngx_uint_t wildcard, int64_t now)
 {
@@ -497,6 +512,10 @@ ngx_wafcert_standing_locked(ngx_wafcert_ranking_t *ranking,
 
     if (ranking->owner && ranking->owner != n->project) {
         return NGX_WAFCERT_TAKEN;
+    }
+
+    if (ngx_wafcert_trying(n, ranking->now)) {
+        return NGX_WAFCERT_TRYING;
     }
 
     /* what the winners have, and this one has not */

@@ -15,6 +15,7 @@
  * first project that has a valid one keeps the host.  Of certificates that are
  * alike in all but the last, one of each type of key is served.  What has
  * expired is served where there is nothing valid; what is not valid yet is not.
+ * One that is being tried is passed over, and its project keeps the host.
  */
 
 
@@ -78,6 +79,7 @@ typedef enum {
     NGX_WAFCERT_UNABLE,                     /* one is good for TLS 1.2, too */
     NGX_WAFCERT_EXPIRED,                    /* one is valid */
     NGX_WAFCERT_TAKEN,                      /* another project had it first */
+    NGX_WAFCERT_TRYING,                     /* whether its key signs */
     NGX_WAFCERT_NOT_YET_VALID,
     NGX_WAFCERT_NOT_ALLOWED,                /* its project, this host */
     NGX_WAFCERT_REFUSED,                    /* by the security level */

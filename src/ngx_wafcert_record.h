@@ -53,6 +53,7 @@ typedef struct {
     int64_t                  timestamp;
     int64_t                  not_before;
     int64_t                  not_after;
+    int64_t                  trying;        /* a thread is, till then */
     uint32_t                 revision;
     uint32_t                 warnings;
     uint32_t                 der_len;

@@ -558,6 +558,7 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
         n->unusable = from->unusable;
         n->stale = from->stale;
         n->tried = from->tried;
+        n->trying = from->trying;
         ngx_wafcert_hosts_copy_locked(n, from);
     }
 

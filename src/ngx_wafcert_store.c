@@ -45,6 +45,8 @@ static void ngx_wafcert_insert_locked(ngx_wafcert_project_t *project,
 static ngx_int_t ngx_wafcert_store_worse(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_uint_t level, ngx_uint_t handicap,
     ngx_uint_t unusable);
+static void ngx_wafcert_choose_again_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
 static void ngx_wafcert_cancel_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_slot_t *slot);
 
@@ -236,6 +238,9 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
 
         if (old) {
             n->sequence = old->sequence;
+            n->tried = old->tried
+                       && ngx_wafcert_node_same_chain_locked(old,
+                                                             change->facts);
 
         } else {
             slot->project->certificates++;
@@ -720,6 +725,32 @@ ngx_wafcert_store_is(ngx_wafcert_store_t *store, const u_char *id,
 }
 
 
+ngx_int_t
+ngx_wafcert_store_trying(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, int64_t now)
+{
+    ngx_int_t            rc;
+    ngx_wafcert_node_t  *n;
+
+    rc = NGX_DECLINED;
+
+    ngx_wafcert_zone_lock_write(store);
+
+    n = ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
+
+    if (n && n->version == entry->version && !n->tried) {
+        n->trying = now + NGX_WAFCERT_TRIAL_TIME;
+        ngx_wafcert_choose_again_locked(store->sh, n);
+
+        rc = NGX_OK;
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return rc;
+}
+
+
 void
 ngx_wafcert_store_tried(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry)
@@ -732,6 +763,11 @@ ngx_wafcert_store_tried(ngx_wafcert_store_t *store,
 
     if (n && n->version == entry->version) {
         n->tried = 1;
+
+        if (n->trying) {
+            n->trying = 0;
+            ngx_wafcert_choose_again_locked(store->sh, n);
+        }
     }
 
     ngx_wafcert_zone_unlock(store);
@@ -778,8 +814,7 @@ ngx_wafcert_store_worse(ngx_wafcert_store_t *store,
         n->handicap = ngx_max(n->handicap, handicap);
         n->unusable = ngx_max(n->unusable, unusable);
 
-        store->sh->generation++;
-        ngx_wafcert_hosts_change_locked(store->sh, n);
+        ngx_wafcert_choose_again_locked(store->sh, n);
 
         rc = NGX_OK;
     }
@@ -787,6 +822,16 @@ ngx_wafcert_store_worse(ngx_wafcert_store_t *store,
     ngx_wafcert_zone_unlock(store);
 
     return rc;
+}
+
+
+/* what is known of it has changed */
+
+static void
+ngx_wafcert_choose_again_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
+{
+    sh->generation++;
+    ngx_wafcert_hosts_change_locked(sh, n);
 }
 
 

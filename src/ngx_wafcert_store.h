@@ -19,6 +19,9 @@
 #define NGX_WAFCERT_ID_LEN    16        /* bytes; twice as many hex digits */
 #define NGX_WAFCERT_ITEM_MAX  (WAFCERT_NAME_MAX + 255)
 
+/* how long a certificate is passed over at most while it is tried, in ms */
+#define NGX_WAFCERT_TRIAL_TIME  10000
+
 
 typedef struct ngx_wafcert_store_s  ngx_wafcert_store_t;
 typedef struct ngx_wafcert_state_s  ngx_wafcert_state_t;
@@ -285,6 +288,13 @@ ngx_atomic_uint_t ngx_wafcert_store_generation(ngx_wafcert_store_t *store);
  */
 ngx_int_t ngx_wafcert_store_is(ngx_wafcert_store_t *store, const u_char *id,
     uint64_t version);
+
+/*
+ * A thread tries to sign with this version's key from now on, in ms: no worker
+ * is to send it meanwhile.  NGX_OK; NGX_DECLINED: it has signed, or is gone.
+ */
+ngx_int_t ngx_wafcert_store_trying(ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, int64_t now);
 
 /* OpenSSL has made a good signature with this version's key. */
 void ngx_wafcert_store_tried(ngx_wafcert_store_t *store,
