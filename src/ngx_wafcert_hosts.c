@@ -337,21 +337,25 @@ ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n,
 
 /*
  * A project's certificates for a name count as one from the first that is
- * valid, as long as they follow on each other.
+ * valid, as long as they follow on each other.  Of other projects, what is here
+ * was here before, whatever the clock says, or said then: that "since" is later
+ * than not_before tells that it is the time of an upload.
  */
 
 static void
 ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
     ngx_wafcert_node_t *old, int64_t now)
 {
-    int64_t              start;
+    int64_t              start, since, before;
+    ngx_uint_t           known;
     ngx_wafcert_node_t  *n, *other;
     ngx_wafcert_name_t   name;
     ngx_wafcert_walk_t   walk;
     ngx_wafcert_host_t  *h;
 
     n = host->record;
-    start = host->since ? host->since : ngx_max(now, n->not_before);
+    known = (host->since != 0);
+    start = known ? host->since : ngx_max(now, n->not_before);
 
     host->since = start;
 
@@ -363,19 +367,30 @@ ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
         return;
     }
 
+    since = start;
+    before = INT64_MAX;
+
     ngx_wafcert_walk_start_locked(&walk, sh, &name);
 
     while ((h = ngx_wafcert_walk_next_locked(&walk))) {
         other = h->record;
 
-        if (other->project != n->project
-            || start < other->not_before || start > other->not_after
+        if (other->project != n->project) {
+
+            if (!known && h->since > other->not_before) {
+                since = ngx_max(since, h->since);
+            }
+
+            continue;
+        }
+
+        if (start < other->not_before || start > other->not_after
             || (other == old && start > now))
         {
             continue;
         }
 
-        host->since = ngx_min(host->since, h->since);
+        before = ngx_min(before, h->since);
 
         /* all that it meets have the same; there may be thousands */
 
@@ -383,6 +398,8 @@ ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
             break;
         }
     }
+
+    host->since = ngx_min(since, before);
 }
 
 

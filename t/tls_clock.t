@@ -93,5 +93,29 @@ gets($other, 'ahead: it is the other project\'s');
 ahead(0);
 gets($owner, 'right again, and the owner\'s');
 
+
+# who had a host first does not depend on the clock
+
+sub first_of_two {
+    my ($host, $one, $two, $what) = @_;
+
+    my @pairs = map { certificate(hosts => [ $host ], from => -20 * DAY) } 1, 2;
+
+    ahead($one);
+    is(create($server, 'first', $host, $pairs[0])->verdict, '200', $what);
+    ahead($two);
+    my $answer = create($server, 'second', $host, $pairs[1]);
+    is($answer->verdict, '200', 'another one');
+    ahead(0);
+
+    is(handshake($port, $host)->{leaf}, $pairs[0]->{leaf}, 'the first one\'s');
+    like(join(' ', map { $_->{reason} } @{$answer->json->{warnings}}),
+         qr/host_taken/, 'warning') if $one <= $two;
+}
+
+first_of_two('right.test', 0, 0, 'a right clock');
+first_of_two('ahead.test', 10, 0, 'the clock is ahead');
+first_of_two('behind.test', 0, -10, 'the clock is right');
+
 $server->ends_well;
 done_testing;
