@@ -493,6 +493,7 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      *     conf->proxy_url = NULL;
      *     conf->proxy_maps = 0;
      *     conf->rewrites_within = 0;
+     *     conf->rewrites = NULL;
      *     conf->root = NULL;
      *     conf->policy = { 0 };
      */
@@ -643,6 +644,10 @@ ngx_http_wafcert_inherit(ngx_http_core_loc_conf_t *clcf,
 
     conf->root = clcf->root.data;
 
+    if (conf->rewrites == NULL) {
+        conf->rewrites = prev->rewrites;
+    }
+
     if (conf->shm_zone || prev->shm_zone == NULL) {
         return;
     }
@@ -729,8 +734,7 @@ ngx_http_wafcert_merge_edge(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
         }
     }
 
-    return conf->proxy_pass.len && !conf->proxy_maps
-           ? ngx_http_wafcert_beside_validate(cf, conf, clcf) : NGX_CONF_OK;
+    return ngx_http_wafcert_beside_validate(cf, conf, clcf);
 }
 
 

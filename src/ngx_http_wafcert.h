@@ -133,6 +133,7 @@ typedef struct {
     ngx_http_complex_value_t  *proxy_url;     /* NULL: has no variables */
     unsigned                   proxy_maps:1;  /* has a URI: never sends raw */
     unsigned                   rewrites_within:1;
+    ngx_array_t               *rewrites;      /* the server's, that "break" */
     ngx_flag_t                 mirror;
     ngx_flag_t                 mirror_body;
     u_char                    *root;          /* inherited if the same */
@@ -267,6 +268,9 @@ ngx_http_wafcert_ctx_t *ngx_http_wafcert_find_ctx(ngx_http_request_t *r);
 wafcert_reason_e ngx_http_wafcert_find_route(ngx_http_request_t *r,
     ngx_http_wafcert_route_t *route);
 
+/* The name of a header that some servers take the path from, or NULL. */
+const char *ngx_http_wafcert_path_header(ngx_table_elt_t *h);
+
 /*
  * Which call it is, into ctx; and whether its token and its headers may make
  * it, as ngx_http_wafcert_authorize().  NGX_DECLINED with ctx->verdict.
@@ -344,7 +348,10 @@ void ngx_http_wafcert_audit(ngx_http_request_t *r,
 /* They are noted from now on, as long as this configuration is read. */
 ngx_int_t ngx_http_wafcert_beside_init(ngx_conf_t *cf);
 
-/* Whether the location's proxy_pass may stand beside wafcert_validate. */
+/*
+ * Whether the location's proxy_pass may stand beside wafcert_validate; and a
+ * warning of the server's rewrites.
+ */
 char *ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
     ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
 

@@ -24,6 +24,9 @@ static ngx_int_t ngx_http_wafcert_method(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_route_t *route);
 static ngx_int_t ngx_http_wafcert_no_override(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_uint_t ngx_http_wafcert_asks_method(ngx_str_t *args);
+static const char *ngx_http_wafcert_header_in(ngx_table_elt_t *h,
+    const char **names);
 static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
     const char *name);
 static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
@@ -33,6 +36,17 @@ static void ngx_http_wafcert_show_later(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+
+
+/* headers that ask for another method, and for another path */
+
+static const char  *ngx_http_wafcert_methods[] = {
+    "x-http-method-override", "x-http-method", "x-method-override", NULL
+};
+
+static const char  *ngx_http_wafcert_paths[] = {
+    "x-original-url", "x-rewrite-url", NULL
+};
 
 
 ngx_int_t
@@ -515,31 +529,105 @@ static ngx_int_t
 ngx_http_wafcert_no_override(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_uint_t        i, n;
+    ngx_uint_t        i;
+    const char       *name;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    static const char  *names[] = {
-        "x-http-method-override", "x-http-method", "x-method-override", NULL
-    };
+    if (ngx_http_wafcert_asks_method(&r->args)) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_METHOD_OVERRIDE,
+                              "the request has the parameter _method");
+    }
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            for (n = 0; names[n]; n++) {
 
-                if (ngx_http_wafcert_is_header(&h[i], names[n])) {
-                    return wafcert_refuse(&ctx->verdict,
-                                          WAFCERT_METHOD_OVERRIDE,
-                                          "the request has the header %s",
-                                          names[n]);
-                }
+            name = ngx_http_wafcert_header_in(&h[i],
+                                              ngx_http_wafcert_methods);
+
+            /* a gateway sends nothing on; the same path does no harm */
+
+            if (name == NULL && ctx->conf->edge
+                && (h[i].value.len != r->unparsed_uri.len
+                    || ngx_memcmp(h[i].value.data, r->unparsed_uri.data,
+                                  h[i].value.len)
+                       != 0))
+            {
+                name = ngx_http_wafcert_path_header(&h[i]);
+            }
+
+            if (name) {
+                return wafcert_refuse(&ctx->verdict, WAFCERT_METHOD_OVERRIDE,
+                                      "the request has the header %s", name);
             }
         }
     }
 
     return NGX_OK;
+}
+
+
+/* in whatever case and encoding it comes, and as a member of an array */
+
+static ngx_uint_t
+ngx_http_wafcert_asks_method(ngx_str_t *args)
+{
+    u_char  *p, *last, *dst, *src, name[3 * (sizeof("_method") - 1)];
+    size_t   len;
+
+    p = args->data;
+    last = p + args->len;
+
+    while (p < last) {
+
+        /* no letter takes more than three bytes */
+
+        dst = name;
+        src = p;
+        ngx_unescape_uri(&dst, &src, ngx_min((size_t) (last - p),
+                                             sizeof(name)), 0);
+        len = dst - name;
+
+        if (len >= sizeof("_method") - 1
+            && ngx_strncasecmp(name, (u_char *) "_method",
+                               sizeof("_method") - 1)
+               == 0
+            && (len == sizeof("_method") - 1
+                || ngx_strchr("=&;[", name[sizeof("_method") - 1])))
+        {
+            return 1;
+        }
+
+        while (p < last && *p != '&' && *p != ';') {
+            p++;
+        }
+
+        p++;
+    }
+
+    return 0;
+}
+
+
+const char *
+ngx_http_wafcert_path_header(ngx_table_elt_t *h)
+{
+    return ngx_http_wafcert_header_in(h, ngx_http_wafcert_paths);
+}
+
+
+static const char *
+ngx_http_wafcert_header_in(ngx_table_elt_t *h, const char **names)
+{
+    for ( /* void */ ; *names; names++) {
+        if (ngx_http_wafcert_is_header(h, *names)) {
+            return *names;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -14,8 +14,8 @@
  */
 
 
-typedef void (*ngx_http_wafcert_note_pt)(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args);
+typedef char *(*ngx_http_wafcert_note_pt)(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf);
 
 typedef struct {
     const char                *module;
@@ -33,17 +33,19 @@ static ngx_command_t *ngx_http_wafcert_find_command(ngx_cycle_t *cycle,
 static char *ngx_http_wafcert_beside_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void ngx_http_wafcert_beside_end(void *data);
-static void ngx_http_wafcert_note_proxy_pass(
-    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf,
-    ngx_array_t *args);
-static void ngx_http_wafcert_note_rewrite(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args);
-static void ngx_http_wafcert_note_mirror(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args);
-static void ngx_http_wafcert_note_mirror_body(
-    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf,
-    ngx_array_t *args);
+static char *ngx_http_wafcert_note_proxy_pass(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf);
+static char *ngx_http_wafcert_note_rewrite(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf);
+static char *ngx_http_wafcert_note_mirror(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf);
+static char *ngx_http_wafcert_note_mirror_body(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_wafcert_rewrites_into(ngx_str_t *rewrite,
+    ngx_str_t *name);
 static ngx_str_t ngx_http_wafcert_url_uri(ngx_str_t *url);
+static void ngx_http_wafcert_warn_rewrite(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
 
 
 static ngx_http_wafcert_beside_t  ngx_http_wafcert_besides[] = {
@@ -148,73 +150,111 @@ ngx_http_wafcert_beside_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         wlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_wafcert_module);
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-        b->note(wlcf, clcf, cf->args);
+        rv = b->note(cf, wlcf, clcf);
     }
 
     return rv;
 }
 
 
-static void
-ngx_http_wafcert_note_proxy_pass(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args)
+static char *
+ngx_http_wafcert_note_proxy_pass(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf)
 {
     ngx_str_t  *value;
 
-    value = args->elts;
+    value = cf->args->elts;
 
     wlcf->proxy_pass = value[1];
+
+    return NGX_CONF_OK;
 }
 
 
-/* one that leaves the path where it is, below the location's prefix */
-
-static void
-ngx_http_wafcert_note_rewrite(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args)
+static char *
+ngx_http_wafcert_note_rewrite(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf)
 {
-    size_t      len;
-    ngx_str_t  *value;
+    ngx_str_t  *value, *rewrite;
 
-    value = args->elts;
-    len = clcf->name.len;
+    value = cf->args->elts;
+
+    if (clcf->name.len) {
+        wlcf->rewrites_within |= ngx_http_wafcert_rewrites_into(&value[2],
+                                                                &clcf->name);
+        return NGX_CONF_OK;
+    }
+
+    /* after any other one nginx looks for the location's prefix again */
+
+    if (cf->args->nelts != 4 || ngx_strcmp(value[3].data, "break") != 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (wlcf->rewrites == NULL) {
+        wlcf->rewrites = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (wlcf->rewrites == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    rewrite = ngx_array_push(wlcf->rewrites);
+    if (rewrite == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *rewrite = value[2];
+
+    return NGX_CONF_OK;
+}
+
+
+/* whether it leaves, or puts, the path below a location's prefix */
+
+static ngx_uint_t
+ngx_http_wafcert_rewrites_into(ngx_str_t *rewrite, ngx_str_t *name)
+{
+    size_t  len;
+
+    len = name->len;
 
     /* what "/waf/" and "/waf$1" begin with */
 
-    if (len && clcf->name.data[len - 1] == '/') {
+    if (len && name->data[len - 1] == '/') {
         len--;
     }
 
-    if (clcf->name.len && value[2].len > len
-        && ngx_strncmp(value[2].data, clcf->name.data, len) == 0
-        && (value[2].data[len] == '/' || value[2].data[len] == '$'))
-    {
-        wlcf->rewrites_within = 1;
-    }
+    return rewrite->len > len
+           && ngx_strncmp(rewrite->data, name->data, len) == 0
+           && (rewrite->data[len] == '/' || rewrite->data[len] == '$');
 }
 
 
-static void
-ngx_http_wafcert_note_mirror(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args)
+static char *
+ngx_http_wafcert_note_mirror(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf)
 {
     ngx_str_t  *value;
 
-    value = args->elts;
+    value = cf->args->elts;
 
     wlcf->mirror = (ngx_strcmp(value[1].data, "off") != 0);
+
+    return NGX_CONF_OK;
 }
 
 
-static void
-ngx_http_wafcert_note_mirror_body(ngx_http_wafcert_loc_conf_t *wlcf,
-    ngx_http_core_loc_conf_t *clcf, ngx_array_t *args)
+static char *
+ngx_http_wafcert_note_mirror_body(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_core_loc_conf_t *clcf)
 {
     ngx_str_t  *value;
 
-    value = args->elts;
+    value = cf->args->elts;
 
     wlcf->mirror_body = (ngx_strcasecmp(value[1].data, (u_char *) "on") == 0);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -258,6 +298,12 @@ ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
     ngx_str_t                         uri;
     ngx_http_compile_complex_value_t  ccv;
 
+    ngx_http_wafcert_warn_rewrite(cf, conf, clcf);
+
+    if (conf->proxy_pass.len == 0 || conf->proxy_maps) {
+        return NGX_CONF_OK;
+    }
+
     if (ngx_http_script_variables_count(&conf->proxy_pass)) {
 
         conf->proxy_url = ngx_palloc(cf->pool,
@@ -298,6 +344,37 @@ ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
                        "own prefix are possible", &uri, &clcf->name);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* routes stand at "/v1/" then: a prefix counts where nginx has looked for it */
+
+static void
+ngx_http_wafcert_warn_rewrite(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_str_t   *rewrite;
+    ngx_uint_t   i;
+
+    if (conf->rewrites == NULL || conf->rewrites_within || conf->path.len
+        || conf->base.len == sizeof("/v1/") - 1)
+    {
+        return;
+    }
+
+    rewrite = conf->rewrites->elts;
+
+    for (i = 0; i < conf->rewrites->nelts; i++) {
+
+        if (ngx_http_wafcert_rewrites_into(&rewrite[i], &clcf->name)) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "the server's \"rewrite ... %V break\" leads to "
+                               "location \"%V\", which has "
+                               "\"wafcert_validate\" and no \"path=\": what "
+                               "it rewrites is judged at \"/v1/\"",
+                               &rewrite[i], &clcf->name);
+        }
+    }
 }
 
 

@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx);
 static ngx_int_t ngx_http_wafcert_edge_ours(ngx_http_request_t *r,
     ngx_str_t *sent);
+static ngx_int_t ngx_http_wafcert_edge_names(ngx_http_request_t *r,
+    ngx_str_t *path);
 static ngx_int_t ngx_http_wafcert_edge_forget(ngx_http_request_t *r);
 static ngx_str_t ngx_http_wafcert_edge_path(ngx_str_t *uri);
 static ngx_uint_t ngx_http_wafcert_edge_is_judged(ngx_http_request_t *r,
@@ -215,9 +217,11 @@ ngx_http_wafcert_edge_forget(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wafcert_edge_ours(ngx_http_request_t *r, ngx_str_t *sent)
 {
-    u_char                    *buf;
+    ngx_int_t                  rc;
     ngx_str_t                  paths[3];
     ngx_uint_t                 i;
+    ngx_list_part_t           *part;
+    ngx_table_elt_t           *h;
     ngx_http_wafcert_route_t   route;
 
     if (ngx_http_wafcert_find_route(r, &route) != WAFCERT_API_NOT_FOUND) {
@@ -234,17 +238,43 @@ ngx_http_wafcert_edge_ours(ngx_http_request_t *r, ngx_str_t *sent)
             continue;
         }
 
-        buf = ngx_pnalloc(r->pool, paths[i].len);
-        if (buf == NULL) {
-            return NGX_ERROR;
+        rc = ngx_http_wafcert_edge_names(r, &paths[i]);
+        if (rc != NGX_DECLINED) {
+            return rc;
         }
+    }
 
-        if (wafcert_path_names_certificate(buf, &paths[i])) {
-            return NGX_OK;
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ngx_http_wafcert_path_header(&h[i]) == NULL) {
+                continue;
+            }
+
+            rc = ngx_http_wafcert_edge_names(r, &h[i].value);
+            if (rc != NGX_DECLINED) {
+                return rc;
+            }
         }
     }
 
     return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_edge_names(ngx_http_request_t *r, ngx_str_t *path)
+{
+    u_char  *buf;
+
+    buf = ngx_pnalloc(r->pool, path->len);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    return wafcert_path_names_certificate(buf, path) ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -57,6 +57,11 @@ my %servers = (
               . " $pass; }",
     cutpath => "location /waf/ { $edge path=/api/;"
                . " rewrite ^/waf(/.*) /api\$1 break; $pass; }",
+    lead => "rewrite ^/old(/.*) /waf\$1 break; rewrite ^/none /waf break;"
+            . " rewrite ^/older(/.*) /waf\$1;"
+            . " location /waf/ { $edge path=/waf/; $pass; }",
+    warned => "rewrite ^/old(/.*) /warned\$1 break; rewrite ^/n /warned last;"
+              . " location /warned/ { $edge; $pass; }",
     raw => "location / { $edge; $pass\$request_uri; }",
     rawcut => "location /waf/ { $edge; rewrite ^/waf(/.*) \$1 break;"
               . " $pass\$request_uri; }",
@@ -127,6 +132,13 @@ $server->write_file('tokens', Digest::SHA::sha256_hex($token) . " p write\n");
 $server->start;
 
 
+my @warnings = $server->log =~ /\[warn\] (.*)/g;
+
+is(@warnings, 1, 'one warning');
+like($warnings[0], qr{"rewrite \.\.\. /warned\$1 break" leads to (?#
+                     )location "/warned/"}, 'of what is judged elsewhere');
+
+
 # What comes back, and the request lines that the WAF has got meanwhile.
 sub ask {
     my ($host, $line, $body, @headers) = @_;
@@ -186,6 +198,8 @@ is_judged(path => "/waf/$list", "/waf/$list", 'path=');
 is_judged(cut => "/waf/$list", "/$list", 'a rewrite');
 is_judged(within => "/waf/old/$list", "/waf/$list", 'within the prefix');
 is_judged(cutpath => "/waf/$list", "/api/$list", 'with path=');
+is_judged(lead => "/old/$list", "/waf/$list", 'a rewrite of the server');
+is_judged(lead => "/older/$list", "/waf/$list", 'one that goes on');
 is_judged(host => "/$list", "/$list", 'a WAF in a variable');
 is_judged(uri => "/$list?a=b", "/$list?a=b", '$uri');
 is_judged(raw => "/$list?a=b", "/$list?a=b", '$request_uri');
@@ -265,6 +279,27 @@ for my $header (qw(X-HTTP-Method-Override X-HTTP-Method X-Method-Override
         is(comes_to(root => $route, undef, "$header: DELETE"),
            '400 method_override', "$route: $header is refused");
     }
+}
+
+for my $args (qw(_method=DELETE a=b&_method=PUT x;_METHOD=PUT %5fmethod=PUT
+                 %5f%6d%65%74%68%6f%64=PUT a&_method[]=PUT a&_method))
+{
+    is(comes_to(root => "GET /$item?$args"), '400 method_override',
+       "?$args is refused");
+}
+
+is(comes_to(root => "GET /$item?$_"), "/$item?$_", "but not ?$_")
+    for qw(method=PUT a_method=PUT _methods=PUT a=_method _metho);
+
+for my $header (qw(X-Original-URL X-Rewrite-URL x-original-uRL)) {
+    is(comes_to(root => "GET /$item", undef, "$header: /v1/q/waf/certificate"),
+       '400 method_override', "$header with another path is refused");
+    is(comes_to(root => "GET /$item?a=b", undef, "$header: /$item?a=b"),
+       "/$item?a=b", 'with the same it is not');
+    is(comes_to(root => 'POST /x', '{}', "$header: /v1/q/waf/certif%69cate"),
+       '404 api_not_found', 'nor is it a way around');
+    is(comes_to(root => 'GET /x', undef, "$header: /y"), '/x',
+       'what is none of ours is not touched');
 }
 
 is(comes_to(root => 'GET /', undef, 'X-HTTP-Method-Override: PUT'), '/',
