@@ -41,6 +41,7 @@ typedef struct {
     unsigned                     judged:6;      /* 1 << security level */
     unsigned                     accepted:6;
     unsigned                     handicap:1;    /* wafcert_probe.h */
+    unsigned                     large:1;       /* takes long to load */
     unsigned                     trying:1;      /* in a thread: not yet */
 } ngx_http_wafcert_identity_t;
 
@@ -66,8 +67,9 @@ typedef struct {
 } ngx_http_wafcert_trial_t;
 
 
-/* Whether it takes above 2 ms. */
-ngx_uint_t ngx_http_wafcert_trial_is_slow(EVP_PKEY *key);
+/* Whether it takes above 2 ms, together with what loads the two. */
+ngx_uint_t ngx_http_wafcert_trial_is_slow(
+    const ngx_http_wafcert_identity_t *identity);
 
 /* Makes a copy of "trial", and it in a thread.  NGX_ERROR: it is not made. */
 ngx_int_t ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,

@@ -125,10 +125,12 @@ ngx_http_wafcert_trial_sign_digest(EVP_PKEY_CTX *private,
 
 
 ngx_uint_t
-ngx_http_wafcert_trial_is_slow(EVP_PKEY *key)
+ngx_http_wafcert_trial_is_slow(const ngx_http_wafcert_identity_t *identity)
 {
-    return EVP_PKEY_is_a(key, "RSA")
-           && EVP_PKEY_get_bits(key) > NGX_HTTP_WAFCERT_TRIAL_BITS;
+    return identity->large
+           || (EVP_PKEY_is_a(identity->key, "RSA")
+               && EVP_PKEY_get_bits(identity->key)
+                  > NGX_HTTP_WAFCERT_TRIAL_BITS);
 }
 
 

@@ -107,7 +107,8 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
 
     [WAFCERT_METHOD_OVERRIDE] = {
         "method_override", WAFCERT_HEADER_ILLEGAL,
-        "send the request with the method and the path that are meant, and without it",
+        "send the request with the method and the path that are meant, and"
+        " without it",
         400
     },
 

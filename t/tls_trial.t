@@ -174,5 +174,20 @@ cmp_ok(trials(), '>', $before + 2, 'and again');
 hold(0);
 comes('a.test', $next, 'and sent');
 
+
+# as is what takes long to load
+
+hold(1);
+$before = trials();
+my $names = unsigned([ 'n.test', map { "n$_" } 1 .. 999 ]);
+my $many = unsigned([ ('m.test') x 8000 ]);
+put(names => $names);
+put(many => $many);
+gets('n.test', $names, 'a thousand names are no matter');
+gets('m.test', $own, 'thousands are');
+is(trials(), $before + 1, 'the one is tried in a thread');
+hold(0);
+comes('m.test', $many, 'and sent');
+
 $server->ends_well(qr/exited on signal 9/, qr/was locked by/);
 done_testing;
