@@ -106,8 +106,9 @@ ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n)
 
     /* root removes what is left of changes in no other directory */
 
-    if (dir.dir && (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
-                    || fi.st_uid != l->state->user))
+    if (dir.dir && !l->probe
+        && (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
+            || fi.st_uid != l->state->user))
     {
         ngx_wafcert_load_refused(l, "it belongs to another user");
         (void) ngx_close_dir(&dir);

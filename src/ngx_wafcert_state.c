@@ -18,18 +18,12 @@
 #define NGX_WAFCERT_LOCK_DELAY     500
 
 
-static ngx_int_t ngx_wafcert_state_find(ngx_wafcert_state_t *state,
-    ngx_log_t *log);
-static ngx_fd_t ngx_wafcert_state_open_at(ngx_wafcert_state_t *state,
-    const char *parent, const char *name);
 static ngx_int_t ngx_wafcert_state_claim(ngx_wafcert_state_t *state,
     ngx_wafcert_state_t *other, ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state,
     ngx_log_t *log);
-static ngx_int_t ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state,
-    ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state,
-    ngx_log_t *log);
+    ngx_uid_t owner, ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
     ngx_wafcert_state_t *other, wafcert_seal_t *seal, ngx_log_t *log);
 static ngx_fd_t ngx_wafcert_state_memory(void);
@@ -42,39 +36,13 @@ static ngx_int_t ngx_wafcert_state_failed(const char *call,
     ngx_wafcert_state_t *state, const char *name, ngx_log_t *log);
 
 
-ngx_wafcert_state_t *
-ngx_wafcert_state_open(ngx_str_t *path, ngx_uid_t user, ngx_log_t *log)
-{
-    ngx_wafcert_state_t  *state;
-
-    state = ngx_calloc(sizeof(ngx_wafcert_state_t) + path->len, log);
-    if (state == NULL) {
-        return NULL;
-    }
-
-    state->refs = 1;
-    state->user = user;
-    state->fd = NGX_INVALID_FILE;
-    state->memory = NGX_INVALID_FILE;
-    state->len = path->len;
-    ngx_memcpy(state->path, path->data, path->len);
-
-    if (ngx_wafcert_state_find(state, log) != NGX_OK) {
-        ngx_wafcert_state_release(state);
-        return NULL;
-    }
-
-    return state;
-}
-
-
 ngx_int_t
 ngx_wafcert_state_join(ngx_wafcert_state_t *state, ngx_wafcert_state_t *other,
     wafcert_seal_t *seal, ngx_log_t *log)
 {
     if (RAND_bytes((u_char *) &state->instance, sizeof(uint64_t)) != 1
         || ngx_wafcert_state_claim(state, other, log) != NGX_OK
-        || ngx_wafcert_state_make(state, seal, log) != NGX_OK
+        || ngx_wafcert_state_make(state, state->user, seal, log) != NGX_OK
         || ngx_wafcert_state_map(state, other, seal, log) != NGX_OK)
     {
         return NGX_ERROR;
@@ -129,88 +97,6 @@ ngx_wafcert_state_instance(const ngx_wafcert_state_t *state)
 }
 
 
-static ngx_int_t
-ngx_wafcert_state_find(ngx_wafcert_state_t *state, ngx_log_t *log)
-{
-    char             *path, *slash;
-    ngx_err_t         err;
-    ngx_file_info_t   fi;
-
-    path = ngx_alloc(state->len + 1, log);
-    if (path == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(path, state->path, state->len + 1);
-
-    slash = strrchr(path, '/');
-    *slash = '\0';
-
-    state->fd = ngx_wafcert_state_open_at(state, *path ? path : "/",
-                                          slash + 1);
-    err = ngx_errno;
-
-    ngx_free(path);
-
-    if (state->fd == NGX_INVALID_FILE
-        || ngx_fd_info(state->fd, &fi) == NGX_FILE_ERROR)
-    {
-        ngx_set_errno(err);
-        return ngx_wafcert_state_failed("open()", state, "", log);
-    }
-
-    state->dev = fi.st_dev;
-    state->ino = fi.st_ino;
-
-    return NGX_OK;
-}
-
-
-/* a link is followed where none but us and root can have made it */
-
-static ngx_fd_t
-ngx_wafcert_state_open_at(ngx_wafcert_state_t *state, const char *parent,
-    const char *name)
-{
-    int               flags;
-    ngx_fd_t          at, fd;
-    ngx_err_t         err;
-    ngx_file_info_t   fi;
-
-    at = open(parent, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (at == NGX_INVALID_FILE) {
-        return NGX_INVALID_FILE;
-    }
-
-    fd = NGX_INVALID_FILE;
-    flags = O_RDONLY|O_DIRECTORY|O_CLOEXEC;
-
-    if (ngx_fd_info(at, &fi) != NGX_FILE_ERROR) {
-
-        if ((fi.st_uid != 0 && fi.st_uid != geteuid())
-            || (fi.st_mode & (S_IWGRP|S_IWOTH)))
-        {
-            flags |= O_NOFOLLOW;
-        }
-
-        if (!ngx_test_config && mkdirat(at, name, 0700) == 0) {
-            state->made = 1;
-        }
-
-        if (ngx_test_config || state->made || ngx_errno == NGX_EEXIST) {
-            fd = openat(at, name, flags);
-        }
-    }
-
-    err = ngx_errno;
-    (void) ngx_close_file(at);
-    ngx_set_errno(err);
-
-    return fd;
-}
-
-
 /*
  * The lock belongs to the open file, which the workers inherit, so it is held
  * until the last of them is gone.  It is exclusive for a moment only: then
@@ -262,11 +148,17 @@ ngx_wafcert_state_claim(ngx_wafcert_state_t *state,
  */
 
 ngx_int_t
-ngx_wafcert_state_make(ngx_wafcert_state_t *state, wafcert_seal_t *seal,
-    ngx_log_t *log)
+ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_uid_t user,
+    wafcert_seal_t *seal, ngx_log_t *log)
 {
-    if (ngx_wafcert_state_own(state, seal, log) != NGX_OK
-        || ngx_wafcert_state_lock_file(state, log) != NGX_OK)
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(state->fd, &fi) == NGX_FILE_ERROR) {
+        return ngx_wafcert_state_failed("fstat()", state, "", log);
+    }
+
+    if (ngx_wafcert_state_own(state, user, seal, log) != NGX_OK
+        || ngx_wafcert_state_lock_file(state, fi.st_uid, log) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -307,8 +199,9 @@ ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state, ngx_log_t *log)
  * without room is told of now, and not by the first upload.
  */
 
-static ngx_int_t
-ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state, ngx_log_t *log)
+ngx_int_t
+ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state, ngx_uid_t owner,
+    ngx_log_t *log)
 {
     ngx_fd_t          fd;
     ngx_uint_t        ours;
@@ -328,17 +221,18 @@ ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state, ngx_log_t *log)
     } else {
         ours = ngx_fd_info(fd, &fi) != NGX_FILE_ERROR
                && ngx_is_file(&fi) && fi.st_nlink == 1
-               && fi.st_uid == state->user;
+               && fi.st_uid == owner;
 
         (void) ngx_close_file(fd);
     }
 
-    return ours ? NGX_OK : ngx_wafcert_state_lock_file_new(state, log);
+    return ours ? NGX_OK : ngx_wafcert_state_lock_file_new(state, owner, log);
 }
 
 
 static ngx_int_t
-ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_log_t *log)
+ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_uid_t owner,
+    ngx_log_t *log)
 {
     size_t       len;
     ngx_fd_t     fd;
@@ -363,9 +257,7 @@ ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_log_t *log)
     {
         call = "write()";
 
-    } else if (geteuid() == 0
-               && fchown(fd, state->user, (gid_t) -1) == -1)
-    {
+    } else if (geteuid() == 0 && fchown(fd, owner, (gid_t) -1) == -1) {
         call = "fchown()";
     }
 
@@ -550,6 +442,14 @@ ngx_wafcert_state_share(ngx_wafcert_state_t *state, ngx_log_t *log)
     ngx_wafcert_state_unlock(fd);
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_wafcert_state_upgrading(void)
+{
+    return ngx_new_binary > 0
+           || (ngx_inherited && ngx_getppid() == ngx_parent);
 }
 
 

@@ -78,6 +78,7 @@ struct ngx_wafcert_state_s {
     ngx_uid_t                 user;       /* the workers' */
     unsigned                  alone:1;    /* no other nginx when it started */
     unsigned                  made:1;     /* there was no directory */
+    unsigned                  foreign:1;  /* something is to be given away */
     size_t                    len;
     u_char                    path[1];    /* with a NUL byte */
 };
@@ -104,10 +105,18 @@ typedef struct {
 
 
 /*
- * Makes the directory where there is none, and opens it.  "user" is the
- * workers'.  NULL after an [emerg].
+ * Makes the directory where there is none, and opens it.  Links in its path are
+ * followed where none but root can have made them.  NULL after an [emerg].
  */
-ngx_wafcert_state_t *ngx_wafcert_state_open(ngx_str_t *path, ngx_uid_t user,
+ngx_wafcert_state_t *ngx_wafcert_state_open(ngx_str_t *path,
+    ngx_core_conf_t *ccf, ngx_log_t *log);
+
+/* Tells of all that would be wrong with it: for "nginx -t". */
+ngx_int_t ngx_wafcert_state_test(ngx_str_t *path, wafcert_seal_t *seal,
+    ngx_core_conf_t *ccf, ngx_log_t *log);
+
+/* NGX_ERROR after an [emerg]: what "fd" is on can only be read. */
+ngx_int_t ngx_wafcert_state_writable(ngx_wafcert_state_t *state, ngx_fd_t fd,
     ngx_log_t *log);
 
 /*
@@ -120,22 +129,30 @@ ngx_int_t ngx_wafcert_state_join(ngx_wafcert_state_t *state,
     ngx_wafcert_state_t *other, wafcert_seal_t *seal, ngx_log_t *log);
 void ngx_wafcert_state_release(ngx_wafcert_state_t *state);
 
-/* Makes what is missing in one that is joined.  NGX_ERROR after an [emerg]. */
-ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state,
+/*
+ * Makes what is missing in one that is joined, for those who use it now.
+ * NGX_ERROR after an [emerg].
+ */
+ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_uid_t user,
     wafcert_seal_t *seal, ngx_log_t *log);
+ngx_int_t ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state,
+    ngx_uid_t owner, ngx_log_t *log);
 
 /*
- * Gives what is in the directory to the workers' user, and makes the
- * directories that records may come to; a test of the configuration only tells
- * what it would do.  NGX_ERROR after an [emerg]: others can write there, or it
- * cannot be given.
+ * Tells what in the directory is another one's than the workers' user's, and
+ * makes the directories that records may come to, but for a test of the
+ * configuration.  NGX_ERROR after an [emerg]: others can write there, or it
+ * cannot be given to him.
  */
-ngx_int_t ngx_wafcert_state_own(ngx_wafcert_state_t *state,
+ngx_int_t ngx_wafcert_state_own(ngx_wafcert_state_t *state, ngx_uid_t user,
     wafcert_seal_t *seal, ngx_log_t *log);
 
-/* The same for "nginx -t", if there is a directory. */
-ngx_int_t ngx_wafcert_state_test(ngx_str_t *path, wafcert_seal_t *seal,
-    ngx_uid_t user, ngx_log_t *log);
+/* The configuration is in force: gives it to him. */
+ngx_int_t ngx_wafcert_state_give(ngx_wafcert_state_t *state, ngx_uid_t user,
+    ngx_log_t *log);
+
+/* Whether there is another nginx, which has started this one or the reverse. */
+ngx_uint_t ngx_wafcert_state_upgrading(void);
 
 ngx_uint_t ngx_wafcert_state_same(const ngx_wafcert_state_t *one,
     const ngx_wafcert_state_t *two);

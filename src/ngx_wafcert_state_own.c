@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_state.h"
+#include <sys/mman.h>
 
 
 /*
@@ -17,6 +18,9 @@
  * A directory is given if what it has are names of ours; those who own it are
  * the only ones who can have put them there.  That goes for the state directory
  * as well: who owns one above it can lead its path elsewhere.
+ *
+ * Before a configuration is in force all that is only looked at, for others may
+ * use the directory, and go on to if the configuration is refused.
  */
 
 
@@ -25,6 +29,11 @@ typedef struct {
     wafcert_seal_t          *seal;
     ngx_log_t               *log;
 
+    ngx_uid_t                user;          /* the workers' */
+    ngx_uid_t                owner;         /* of the directory, until then */
+    ngx_uint_t               give;          /* now */
+
+    ngx_uint_t               missing;       /* that is to be made */
     ngx_uint_t               foreign;       /* that others own */
     u_char                  *first;         /* of these */
     u_char                  *path;          /* that is looked at */
@@ -38,6 +47,8 @@ typedef ngx_int_t (*ngx_wafcert_own_pt)(ngx_wafcert_own_t *own, ngx_fd_t dir,
     u_char *name, ngx_uint_t foreign);
 
 
+static ngx_int_t ngx_wafcert_own_all(ngx_wafcert_state_t *state,
+    ngx_uid_t user, wafcert_seal_t *seal, ngx_uint_t give, ngx_log_t *log);
 static ngx_int_t ngx_wafcert_own_top(ngx_wafcert_own_t *own);
 static ngx_int_t ngx_wafcert_own_top_entry(ngx_wafcert_own_t *own,
     ngx_fd_t dir, u_char *name, ngx_uint_t foreign);
@@ -52,19 +63,52 @@ static ngx_int_t ngx_wafcert_own_file(ngx_wafcert_own_t *own, ngx_fd_t fd);
 static ngx_uint_t ngx_wafcert_own_record(ngx_wafcert_own_t *own, ngx_fd_t fd);
 static ngx_int_t ngx_wafcert_own_give(ngx_wafcert_own_t *own, ngx_fd_t fd,
     ngx_uint_t made);
+static ngx_int_t ngx_wafcert_own_judge(ngx_wafcert_own_t *own);
+static ngx_uint_t ngx_wafcert_own_can_give(ngx_uid_t user);
+static ngx_int_t ngx_wafcert_own_no_directory(ngx_wafcert_own_t *own,
+    ngx_fd_t top, const u_char *name);
 static ngx_int_t ngx_wafcert_own_refused(ngx_wafcert_own_t *own,
     const char *reason);
+static ngx_int_t ngx_wafcert_own_not_given(ngx_wafcert_own_t *own);
 static ngx_int_t ngx_wafcert_own_failed(ngx_wafcert_own_t *own,
     const char *call);
 
 
 ngx_int_t
-ngx_wafcert_state_own(ngx_wafcert_state_t *state, wafcert_seal_t *seal,
+ngx_wafcert_state_own(ngx_wafcert_state_t *state, ngx_uid_t user,
+    wafcert_seal_t *seal, ngx_log_t *log)
+{
+    return ngx_wafcert_own_all(state, user, seal, 0, log);
+}
+
+
+ngx_int_t
+ngx_wafcert_state_give(ngx_wafcert_state_t *state, ngx_uid_t user,
     ngx_log_t *log)
+{
+    state->user = user;
+
+    if (!state->foreign) {
+        return NGX_OK;
+    }
+
+    state->foreign = 0;
+
+    if (ngx_wafcert_own_all(state, user, state->seal, 1, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_wafcert_state_lock_file(state, user, log);
+}
+
+
+static ngx_int_t
+ngx_wafcert_own_all(ngx_wafcert_state_t *state, ngx_uid_t user,
+    wafcert_seal_t *seal, ngx_uint_t give, ngx_log_t *log)
 {
     size_t             size;
     ngx_int_t          rc;
-    ngx_uint_t         n;
+    ngx_uint_t         n, last;
     ngx_wafcert_own_t  own;
 
     ngx_memzero(&own, sizeof(ngx_wafcert_own_t));
@@ -72,7 +116,9 @@ ngx_wafcert_state_own(ngx_wafcert_state_t *state, wafcert_seal_t *seal,
     size = state->len + sizeof("/xx/") + NAME_MAX;
 
     own.state = state;
+    own.user = user;
     own.seal = seal;
+    own.give = give;
     own.log = log;
 
     own.path = ngx_alloc(2 * size, log);
@@ -82,21 +128,20 @@ ngx_wafcert_state_own(ngx_wafcert_state_t *state, wafcert_seal_t *seal,
 
     own.first = own.path + size;
 
-    rc = ngx_wafcert_own_top(&own);
+    (void) ngx_sprintf(own.path, "%s%Z", state->path);
 
-    for (n = 0; rc == NGX_OK && n < NGX_WAFCERT_DIRECTORIES; n++) {
+    own.missing = (state->fd == NGX_INVALID_FILE);
+
+    rc = own.missing ? NGX_OK : ngx_wafcert_own_top(&own);
+    last = own.missing ? 0 : NGX_WAFCERT_DIRECTORIES;
+
+    for (n = 0; rc == NGX_OK && n < last; n++) {
         rc = ngx_wafcert_own_number(&own, n);
     }
 
-    if (rc == NGX_OK && own.foreign) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "state directory \"%s\": \"%s\" and %ui more %s to "
-                      "another user than %d, whose nginx's workers are%s",
-                      state->path, own.first, own.foreign - 1,
-                      ngx_test_config ? "belong" : "belonged",
-                      (int) state->user,
-                      ngx_test_config ? ": nginx will give them to him"
-                                      : ", and were given to him");
+    if (rc == NGX_OK && !give) {
+        (void) ngx_sprintf(own.path, "%s%Z", state->path);
+        rc = ngx_wafcert_own_judge(&own);
     }
 
     free(own.text.data);
@@ -106,55 +151,104 @@ ngx_wafcert_state_own(ngx_wafcert_state_t *state, wafcert_seal_t *seal,
 }
 
 
-ngx_int_t
-ngx_wafcert_state_test(ngx_str_t *path, wafcert_seal_t *seal, ngx_uid_t user,
-    ngx_log_t *log)
+/* what there is to be done when the configuration is in force */
+
+static ngx_int_t
+ngx_wafcert_own_judge(ngx_wafcert_own_t *own)
 {
-    ngx_int_t             rc;
-    ngx_file_info_t       fi;
     ngx_wafcert_state_t  *state;
 
-    if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
-        return NGX_OK;
+    state = own->state;
+
+    if ((own->foreign || own->missing) && geteuid() == 0
+        && !ngx_wafcert_own_can_give(own->user))
+    {
+        return ngx_wafcert_own_not_given(own);
     }
 
-    state = ngx_wafcert_state_open(path, user, log);
-    if (state == NULL) {
-        return NGX_ERROR;
+    state->foreign = (own->foreign != 0);
+
+    if (own->foreign && !state->made) {
+        ngx_log_error(NGX_LOG_WARN, own->log, 0,
+                      "state directory \"%s\": \"%s\" and %ui more belong "
+                      "to another user than %d, whose nginx's workers are: "
+                      "nginx will give them to him",
+                      state->path, own->first, own->foreign - 1,
+                      (int) own->user);
     }
 
-    rc = ngx_wafcert_state_own(state, seal, log);
+    return NGX_OK;
+}
 
-    ngx_wafcert_state_release(state);
 
-    return rc;
+/* tried with what nobody else can see */
+
+static ngx_uint_t
+ngx_wafcert_own_can_give(ngx_uid_t user)
+{
+    ngx_uint_t  can;
+
+    can = 1;
+
+#if (NGX_LINUX)
+    {
+    ngx_fd_t   fd;
+    ngx_err_t  err;
+
+    fd = memfd_create("wafcert", MFD_CLOEXEC);
+
+    if (fd != NGX_INVALID_FILE) {
+        can = (fchown(fd, user, (gid_t) -1) == 0);
+
+        err = ngx_errno;
+        (void) ngx_close_file(fd);
+        ngx_set_errno(err);
+    }
+    }
+#endif
+
+    return can;
 }
 
 
 static ngx_int_t
 ngx_wafcert_own_top(ngx_wafcert_own_t *own)
 {
-    ngx_fd_t          fd;
-    ngx_file_info_t   fi;
+    ngx_fd_t              fd;
+    ngx_file_info_t       fi;
+    ngx_wafcert_state_t  *state;
 
-    fd = own->state->fd;
-    (void) ngx_sprintf(own->path, "%s%Z", own->state->path);
+    state = own->state;
+    fd = state->fd;
 
-    if (ngx_wafcert_own_directory(own, fd, ngx_wafcert_own_top_entry,
-                                  own->state->made)
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return ngx_wafcert_own_failed(own, "fstat()");
+    }
+
+    own->owner = fi.st_uid;
+
+    if (fi.st_uid != own->user && ngx_wafcert_state_upgrading()) {
+        ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                      "state directory \"%s\" is in use by another nginx, and "
+                      "belongs to user %d, not to %d: \"user\" cannot be "
+                      "changed during a binary upgrade",
+                      state->path, (int) fi.st_uid, (int) own->user);
+        return NGX_ERROR;
+    }
+
+    if (ngx_wafcert_own_directory(own, fd, ngx_wafcert_own_top_entry, 0)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
-        || (!ngx_test_config && (fi.st_mode & S_IRWXU) != S_IRWXU
-            && fchmod(fd, (fi.st_mode & 07777) | S_IRWXU) == -1))
+    if (!ngx_test_config && (fi.st_mode & S_IRWXU) != S_IRWXU
+        && fchmod(fd, (fi.st_mode & 07777) | S_IRWXU) == -1)
     {
         return ngx_wafcert_own_failed(own, "fchmod()");
     }
 
-    return NGX_OK;
+    return ngx_wafcert_state_writable(state, fd, own->log);
 }
 
 
@@ -168,10 +262,18 @@ ngx_wafcert_own_top_entry(ngx_wafcert_own_t *own, ngx_fd_t dir, u_char *name,
 
     if (ngx_strcmp(name, "changes") == 0) {
 
-        if (geteuid()
-            && fstatat(dir, (char *) name, &fi, AT_SYMLINK_NOFOLLOW) == 0
-            && fi.st_uid != own->state->user)
-        {
+        if (fstatat(dir, (char *) name, &fi, AT_SYMLINK_NOFOLLOW) == -1) {
+            return NGX_OK;
+        }
+
+        if (ngx_is_dir(&fi)) {
+            ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                          "\"%s\" is a directory, where nginx makes a file: "
+                          "rmdir \"%s\"", own->path, own->path);
+            return NGX_ERROR;
+        }
+
+        if (geteuid() && fi.st_uid != own->user) {
             return ngx_wafcert_own_refused(own, "belongs to another user");
         }
 
@@ -211,6 +313,7 @@ ngx_wafcert_own_number(ngx_wafcert_own_t *own, ngx_uint_t n)
     if (fd == NGX_INVALID_FILE && ngx_errno == ENOENT) {
 
         if (ngx_test_config) {
+            own->missing++;
             return NGX_OK;
         }
 
@@ -223,9 +326,7 @@ ngx_wafcert_own_number(ngx_wafcert_own_t *own, ngx_uint_t n)
     }
 
     if (fd == NGX_INVALID_FILE) {
-        return ngx_errno == EACCES
-               ? ngx_wafcert_own_refused(own, "cannot be opened")
-               : ngx_wafcert_own_failed(own, "openat()");
+        return ngx_wafcert_own_no_directory(own, state->fd, p);
     }
 
     rc = ngx_wafcert_own_directory(own, fd, ngx_wafcert_own_entry, made);
@@ -254,7 +355,7 @@ ngx_wafcert_own_directory(ngx_wafcert_own_t *own, ngx_fd_t fd,
         return NGX_ERROR;
     }
 
-    foreign = (fi.st_uid != own->state->user);
+    foreign = (fi.st_uid != own->user);
 
     if (ngx_wafcert_own_entries(own, fd, entry, foreign) != NGX_OK) {
         return NGX_ERROR;
@@ -340,7 +441,7 @@ ngx_wafcert_own_entry(ngx_wafcert_own_t *own, ngx_fd_t dir, u_char *name,
         return NGX_OK;
     }
 
-    if (!ngx_is_file(&fi) || fi.st_uid == own->state->user) {
+    if (!ngx_is_file(&fi) || fi.st_uid == own->user) {
         return NGX_OK;
     }
 
@@ -375,8 +476,13 @@ ngx_wafcert_own_file(ngx_wafcert_own_t *own, ngx_fd_t fd)
     }
 
     if (fi.st_nlink != 1) {
-        return ngx_wafcert_own_refused(own, "belongs to another user, and has "
-                                       "another name elsewhere");
+        ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                      "\"%s\" belongs to another user, and has another name "
+                      "elsewhere, so it is not given away: remove that, or put "
+                      "a copy in the directory's place: "
+                      "cp -a \"%s\" \"%s.copy\"",
+                      own->path, own->state->path, own->state->path);
+        return NGX_ERROR;
     }
 
     return ngx_wafcert_own_give(own, fd, 0);
@@ -424,16 +530,51 @@ ngx_wafcert_own_give(ngx_wafcert_own_t *own, ngx_fd_t fd, ngx_uint_t made)
         return ngx_wafcert_own_refused(own, "belongs to another user");
     }
 
-    if (!made && own->foreign++ == 0) {
+    /* until it is given, it is whose the others are */
+
+    if (made) {
+        return fchown(fd, own->owner, (gid_t) -1) == -1
+               ? ngx_wafcert_own_not_given(own) : NGX_OK;
+    }
+
+    if (own->foreign++ == 0) {
         (void) ngx_sprintf(own->first, "%s%Z", own->path);
     }
 
-    if (!ngx_test_config && fchown(fd, own->state->user, (gid_t) -1) == -1) {
-        return ngx_wafcert_own_refused(own, "belongs to another user, and "
-                                       "cannot be given away");
+    if (own->give && fchown(fd, own->user, (gid_t) -1) == -1) {
+        return ngx_wafcert_own_not_given(own);
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_wafcert_own_no_directory(ngx_wafcert_own_t *own, ngx_fd_t top,
+    const u_char *name)
+{
+    ngx_err_t         err;
+    ngx_file_info_t   fi;
+
+    err = ngx_errno;
+
+    if (err == EACCES) {
+        return ngx_wafcert_own_refused(own, "cannot be opened");
+    }
+
+    if (fstatat(top, (char *) name, &fi, AT_SYMLINK_NOFOLLOW) == -1
+        || ngx_is_dir(&fi))
+    {
+        ngx_set_errno(err);
+        return ngx_wafcert_own_failed(own, "openat()");
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                  "\"%s\" is a %s, where nginx makes a directory: rm \"%s\"",
+                  own->path,
+                  ngx_is_link(&fi) ? "link" : S_ISFIFO(fi.st_mode) ? "FIFO"
+                  : ngx_is_file(&fi) ? "file" : "special file", own->path);
+    return NGX_ERROR;
 }
 
 
@@ -443,7 +584,19 @@ ngx_wafcert_own_refused(ngx_wafcert_own_t *own, const char *reason)
     ngx_log_error(NGX_LOG_EMERG, own->log, 0,
                   "\"%s\" %s; if it should be nginx's workers', as root: "
                   "chown -hR %d \"%s\"",
-                  own->path, reason, (int) own->state->user,
+                  own->path, reason, (int) own->user,
+                  own->state->path);
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_wafcert_own_not_given(ngx_wafcert_own_t *own)
+{
+    ngx_log_error(NGX_LOG_EMERG, own->log, ngx_errno,
+                  "\"%s\" cannot be given to user %d, for which nginx needs "
+                  "the capability CAP_CHOWN; or, as root: chown -hR %d \"%s\"",
+                  own->path, (int) own->user, (int) own->user,
                   own->state->path);
     return NGX_ERROR;
 }

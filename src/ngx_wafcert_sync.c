@@ -13,7 +13,7 @@
 static ngx_uint_t ngx_wafcert_sync_same_path(ngx_wafcert_state_t *one,
     ngx_wafcert_state_t *two);
 static ngx_int_t ngx_wafcert_sync_keep(ngx_wafcert_store_t *store,
-    ngx_wafcert_state_t *state, ngx_uid_t user, ngx_log_t *log);
+    ngx_wafcert_state_t *state, ngx_log_t *log);
 static ngx_int_t ngx_wafcert_sync_join(ngx_wafcert_store_t *store,
     ngx_wafcert_state_t *state, ngx_log_t *log);
 static ngx_int_t ngx_wafcert_sync_probe(ngx_wafcert_store_t *store,
@@ -36,7 +36,6 @@ static ngx_int_t ngx_wafcert_sync_dump_one(ngx_wafcert_loader_t *l,
 ngx_int_t
 ngx_wafcert_sync_open(ngx_wafcert_store_t *store, ngx_log_t *log)
 {
-    ngx_uid_t             user;
     ngx_core_conf_t      *ccf;
     ngx_wafcert_state_t  *state, *old;
 
@@ -46,13 +45,13 @@ ngx_wafcert_sync_open(ngx_wafcert_store_t *store, ngx_log_t *log)
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(store->cycle->conf_ctx,
                                            ngx_core_module);
-    user = geteuid() ? geteuid() : ccf->user;
+    store->user = geteuid() ? geteuid() : ccf->user;
 
     if (ngx_test_config) {
-        return ngx_wafcert_state_test(&store->dir, store->seal, user, log);
+        return ngx_wafcert_state_test(&store->dir, store->seal, ccf, log);
     }
 
-    state = ngx_wafcert_state_open(&store->dir, user, log);
+    state = ngx_wafcert_state_open(&store->dir, ccf, log);
     if (state == NULL) {
         return NGX_ERROR;
     }
@@ -63,7 +62,7 @@ ngx_wafcert_sync_open(ngx_wafcert_store_t *store, ngx_log_t *log)
         && ngx_wafcert_sync_same_path(old, state))
     {
         ngx_wafcert_state_release(state);
-        return ngx_wafcert_sync_keep(store, old, user, log);
+        return ngx_wafcert_sync_keep(store, old, log);
     }
 
     return ngx_wafcert_sync_join(store, state, log);
@@ -80,7 +79,7 @@ ngx_wafcert_sync_same_path(ngx_wafcert_state_t *one, ngx_wafcert_state_t *two)
 
 static ngx_int_t
 ngx_wafcert_sync_keep(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
-    ngx_uid_t user, ngx_log_t *log)
+    ngx_log_t *log)
 {
     if (!wafcert_seal_same_key(state->seal, store->seal)) {
         ngx_log_error(NGX_LOG_EMERG, log, 0,
@@ -91,10 +90,9 @@ ngx_wafcert_sync_keep(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
     }
 
     state->refs++;
-    state->user = user;
     store->state = state;
 
-    return ngx_wafcert_state_make(state, state->seal, log);
+    return ngx_wafcert_state_make(state, store->user, state->seal, log);
 }
 
 
@@ -238,6 +236,7 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
     }
 
     if (state) {
+        (void) ngx_wafcert_state_give(state, store->user, log);
         ngx_wafcert_sync_pass(store, log);
     }
 

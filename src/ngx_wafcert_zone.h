@@ -152,6 +152,7 @@ struct ngx_wafcert_store_s {
     ngx_str_t                dir;
     wafcert_seal_t          *seal;          /* until "state" has it */
     ngx_wafcert_state_t     *state;
+    ngx_uid_t                user;          /* the workers' */
     ngx_wafcert_flush_t     *flush;         /* NULL: no edge records here */
     ngx_thread_pool_t       *thread_pool;
     unsigned                 repaired:1;    /* yet to be logged */

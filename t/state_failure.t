@@ -179,9 +179,17 @@ sub a_full_disk_kills_nobody {
                        qr/\[emerg\] .*\(28: No space left/);
 
     command('mount', '-o', 'remount,ro', $dir);
-    like($server->refuses_to_start // '',
-         qr/\[emerg\] .*open\(\) "\Q$dir\E\/changes" failed \(30: Read-only/,
-         'a start tells what cannot be opened on a read-only disk');
+
+    # what is there, and what would be made
+    for my $state ('state', 'state/new') {
+        my $path = $server->path($state);
+        my $words = qr/\[emerg\] .*"\Q$path\E": mount -o remount,rw.*(?#
+                       )\(30: Read-only/;
+
+        $server->configure(state => $state);
+        like(($server->test)[1], $words, "$state, a read-only disk: nginx -t");
+        like($server->refuses_to_start // '', $words, 'and a start tell it');
+    }
 }
 
 

@@ -278,6 +278,21 @@ $server->settle;
 
 # A new binary.
 
+# What one says that does not start.
+sub ends_new_binary {
+    my $words = '';
+
+    $server->news;
+    kill USR2 => $server->{master};
+
+    $server->wait_for('the new binary ends', sub {
+        $words .= $server->news;
+        return $words =~ /\[emerg\]/ && !-e "$prefix/logs/nginx.pid.oldbin";
+    });
+
+    return $words;
+}
+
 SKIP: {
     skip 'valgrind is not what would be started', 1 if under_valgrind();
 
@@ -288,22 +303,31 @@ SKIP: {
                       sub { Wafcert::Server::gone($old) });
     works('and it alone');
 
-    # the key of the new one is another
     my $master = $server->{master};
     my $files = $server->files;
+
+    # the workers' user of the new one is another
+    if ($> == 0 && Wafcert::Server::reachable($prefix)) {
+        my $user = (stat "$prefix/state-6")[4];
+        my $was = $server->{main};
+
+        $server->configure(main => 'user daemon;');
+        like(ends_new_binary(),
+             qr/\[emerg\].*"\Q$prefix\E\/state-6".*\b$user\b.*"user"/,
+             'a new binary with another user is refused, in words');
+        is(join(' ', grep { (stat)[4] != $user } "$prefix/state-6",
+                     glob "$prefix/state-6/*"), '', 'and nothing is given');
+        works('the old one');
+        $server->configure(main => $was);
+    }
+
+    # its key is another
     my $key = Wafcert::Fixtures::read_file("$prefix/seal.key");
     unlink "$prefix/seal.key";
     $server->seal_key('seal.key');
-    $server->news;
-    kill USR2 => $master;
 
-    my $words = '';
-    $server->wait_for('the new binary ends', sub {
-        $words .= $server->news;
-        return $words =~ /\[emerg\]/ && !-e "$prefix/logs/nginx.pid.oldbin";
-    });
-
-    like($words, qr/\[emerg\].*"\Q$prefix\E\/state-6".*another seal key/,
+    like(ends_new_binary(),
+         qr/\[emerg\].*"\Q$prefix\E\/state-6".*another seal key/,
          'a new binary with another key is refused, in words');
     is($server->{master}, $master, 'the old one goes on');
     works('the old one');

@@ -30,8 +30,9 @@ plan skip_all => 'root alone can give files away' if $> != 0;
 plan skip_all => 'only root can get at this directory'
     if !Wafcert::Server::reachable($prefix);
 
-$server->configure(main => 'user nobody '
-                           . getgrgid((getpwnam 'nobody')[3]) . ';');
+my $group = getgrgid((getpwnam 'nobody')[3]);
+
+$server->configure(main => "user nobody $group;");
 $server->start;
 my @ids = map { $_->json->{id} } $server->create(6, 'n', 'ec');
 my $shown = $server->snapshot;
@@ -106,6 +107,30 @@ ok($server->reload, 'a reload does it, too');
 $server->settle;
 like($server->news, qr/\[warn\].*"\Q$dir\E"/, 'and tells it');
 changes_all('reloaded');
+
+# not before the configuration is in force
+restored();
+$server->start;
+my @as = ("user nobody $group;", "user daemon;");
+
+rmdir "$dir/cd";
+$server->configure(main => $as[1], http => 'server { listen 192.0.2.1:80; }');
+$server->news;
+ok(!$server->reload, 'another user, and an address that is not here: refused');
+like($server->news, qr/\[warn\].*"\Q$dir\E".*\b$other\b/,
+     'what would be given is told');
+is(owners(), $worker, 'but all is the old workers\'');
+is($server->request(PUT => "/$ids[0]", '{"name": "x"}')->verdict, 200,
+   'who go on');
+
+$server->configure(http => '');
+ok($server->reload, 'another user') or diag($server->news);
+$server->settle;
+is(owners(), $other, 'to whom all is given');
+is($server->request(PUT => "/$ids[0]", '{"name": "n0"}')->verdict, 200,
+   'and whose workers go on');
+$server->stop;
+$server->configure(main => $as[0]);
 
 # nothing to do, nothing to tell
 restored();
@@ -192,7 +217,7 @@ secret($secret);
 restored();
 rmdir "$dir/ab";
 $disk->set(mkdir => "link:$secret", 1, '/state/ab');
-like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$dir\E\/ab" failed/,
+like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$dir\E\/ab" is a link/,
      'a link that comes in between is refused');
 is($disk->calls('mkdir'), 1, 'which was there');
 $disk->mend('mkdir');
@@ -235,6 +260,29 @@ for my $name ('changes', 'ab/' . 'ab' x 16 . '.json') {
     }
 }
 
+# what is no directory
+for my $case ([ 'link', sub { symlink $prefix, $_[0] } ],
+              [ 'FIFO', sub { POSIX::mkfifo($_[0], 0600) } ],
+              [ 'file', sub { $server->write_file('state/ab', '') } ])
+{
+    my ($kind, $make) = @$case;
+    my $words = qr/\[emerg\].*"\Q$dir\E\/ab"\ is\ a\ $kind,.*
+                   rm\ "\Q$dir\E\/ab"/x;
+
+    restored();
+    rmdir "$dir/ab";
+    $make->("$dir/ab");
+    like(($server->test)[1], $words, "a $kind for a directory: nginx -t");
+    like($server->refuses_to_start // '', $words, 'and a start refuse it');
+}
+
+restored();
+unlink "$dir/changes";
+mkdir "$dir/changes";
+my $words = qr/\[emerg\].*"\Q$dir\E\/changes" is a directory.*rmdir/;
+like(($server->test)[1], $words, 'a directory for a file: nginx -t');
+like($server->refuses_to_start // '', $words, 'and a start refuse it');
+
 # what waits for ever
 restored();
 unlink "$dir/changes";
@@ -275,8 +323,10 @@ restored();
 my $record = $server->record($ids[1]);
 chown 0, 0, $record;
 link $record, "$prefix/backup.json";
-like($server->refuses_to_start // '', qr/\[emerg\].*"\Q$record\E".*$chown/,
+like($server->refuses_to_start // '',
+     qr/\[emerg\].*"\Q$record\E".*cp -a "\Q$dir\E"/,
      'a record of root\'s with another name is refused');
+unlike($server->log, qr/\Q$record\E.*chown/, 'and no harm is advised');
 is((stat $record)[4], 0, 'and not given away');
 unlink "$prefix/backup.json";
 
@@ -296,6 +346,76 @@ like($server->refuses_to_start // '', qr/\[emerg\].*open\(\) "\Q$dir\E" failed/,
      'one that somebody else may have made is not');
 chmod 0755, $prefix;
 unlink $dir;
+
+# further up, and what a link of root's leads to as well
+mkdir "$prefix/$_" for qw(theirs root root/state);
+symlink '../root', "$prefix/theirs/way";
+symlink 'theirs/way/.', "$prefix/by";
+chown $worker, -1, "$prefix/theirs";
+
+for my $path ('theirs/way/state', 'by/state') {
+    $server->configure(state => $path);
+    my $words = qr/\[emerg\].*"\Q$prefix\E\/\Q$path\E".*"way" is a link/;
+    like(($server->test)[1], $words, "a link of others in $path: nginx -t");
+    like($server->refuses_to_start // '', $words, 'and a start refuse it');
+    is(join(' ', map { s{.*/}{}r } glob "$prefix/root/state/*"), '',
+       'and nothing is made there');
+}
+
+symlink 'root', "$prefix/way";
+symlink "$prefix/way/", "$prefix/by-way";
+$server->configure(state => 'by-way/state');
+$server->start;
+is((stat "$prefix/root/state")[4], $worker, 'links of root\'s are followed');
+$server->stop;
+
+
+# What would fail later fails "nginx -t".
+
+chmod 0700, "$prefix/root";
+
+for my $path ('root/state', 'root/new') {
+    $server->configure(state => $path);
+    like(($server->test)[1],
+         qr/\[emerg\].*"\Q$prefix\E\/root": chmod o\+x "\Q$prefix\E\/root"/,
+         "$path: the workers\' user cannot get there");
+}
+
+chmod 0755, "$prefix/root";
+like(($server->test)[1], qr/test is successful/, 'and it can be made');
+
+$server->configure(state => 'nowhere/new');
+like(($server->test)[1], qr/\[emerg\].*nowhere\/new" failed at "nowhere"/,
+     'there is none to make it in');
+
+$server->configure(state => 'state');
+File::Path::remove_tree("$prefix/theirs", "$prefix/root");
+unlink map { "$prefix/$_" } qw(by way by-way);
+
+SKIP: {
+    skip 'no setpriv', 4 if system('setpriv --version >/dev/null 2>&1');
+
+    my @command = ('setpriv', '--bounding-set', '-chown', '--',
+                   $server->command, '-t');
+
+    for my $case ([ 'to be made', sub { File::Path::remove_tree($dir) } ],
+                  [ 'root\'s', sub { chowned(0) } ],
+                  [ 'without one of its parts', sub { rmdir "$dir/ab" } ])
+    {
+        restored();
+        $case->[1]->();
+        waitpid $server->run('logs/test', @command), 0;
+        isnt($?, 0, "without CAP_CHOWN, $case->[0]: nginx -t refuses it");
+        like(Wafcert::Fixtures::read_file("$prefix/logs/test"),
+             qr/\[emerg\].*"\Q$dir\E".*CAP_CHOWN.*$chown/,
+             'in words, with the command');
+    }
+
+    restored();
+    waitpid $server->run('logs/test', @command), 0;
+    is($?, 0, 'and takes what has nothing to be given');
+    File::Path::remove_tree($dir);
+}
 
 restored();
 chown 0, 0, $dir;
