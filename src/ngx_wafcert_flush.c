@@ -568,6 +568,7 @@ ngx_wafcert_flush_exit(ngx_wafcert_store_t *store)
            && ngx_wafcert_flush_pick(f, job) == NGX_OK)
     {
         f->njobs++;
+        job->write.exiting = 1;
 
         ngx_wafcert_flush_run(job);
         ngx_wafcert_flush_ran(job);

@@ -31,7 +31,7 @@ static ngx_fd_t ngx_wafcert_state_inherited(ngx_wafcert_state_t *state);
 static ngx_int_t ngx_wafcert_state_share(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_fd_t ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op,
-    ngx_err_t *err);
+    ngx_msec_t wait, ngx_err_t *err);
 static ngx_int_t ngx_wafcert_state_failed(const char *call,
     ngx_wafcert_state_t *state, const char *name, ngx_log_t *log);
 
@@ -432,11 +432,17 @@ ngx_wafcert_state_share(ngx_wafcert_state_t *state, ngx_log_t *log)
     state->changes->shared = 1;
     ngx_memory_barrier();
 
-    fd = ngx_wafcert_state_flock(state, LOCK_EX, &err);
+    fd = ngx_wafcert_state_flock(state, LOCK_EX,
+                                 NGX_WAFCERT_LOCK_TRIES
+                                 * NGX_WAFCERT_LOCK_DELAY,
+                                 &err);
 
     if (fd == NGX_INVALID_FILE) {
-        ngx_set_errno(err);
-        return ngx_wafcert_state_failed("flock()", state, "/changes", log);
+        ngx_log_error(NGX_LOG_EMERG, log, err,
+                      "\"%s/changes\" cannot be locked: fuser -v "
+                      "\"%s/changes\" tells who has it open",
+                      state->path, state->path);
+        return NGX_ERROR;
     }
 
     ngx_wafcert_state_unlock(fd);
@@ -487,13 +493,14 @@ ngx_wafcert_state_directory(ngx_fd_t top, ngx_uint_t n)
 
 
 ngx_fd_t
-ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
+ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op, ngx_msec_t wait,
+    ngx_err_t *err)
 {
     ngx_fd_t  fd;
 
     if (op == LOCK_SH && !state->changes->shared) {
 
-        fd = ngx_wafcert_state_flock(state, LOCK_SH, err);
+        fd = ngx_wafcert_state_flock(state, LOCK_SH, wait, err);
 
         if (fd == NGX_INVALID_FILE || !state->changes->shared) {
             return fd;
@@ -502,7 +509,7 @@ ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
         ngx_wafcert_state_unlock(fd);
     }
 
-    return ngx_wafcert_state_flock(state, LOCK_EX, err);
+    return ngx_wafcert_state_flock(state, LOCK_EX, wait, err);
 }
 
 
@@ -512,9 +519,9 @@ ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
  */
 
 static ngx_fd_t
-ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
+ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_msec_t wait,
+    ngx_err_t *err)
 {
-    int               rc;
     ngx_fd_t          fd;
     ngx_file_info_t   fi, now;
 
@@ -528,23 +535,25 @@ ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_err_t *err)
             return NGX_INVALID_FILE;
         }
 
-        do {
-            rc = flock(fd, op);
-        } while (rc == -1 && ngx_errno == NGX_EINTR);
+        *err = (flock(fd, op|LOCK_NB) == -1
+                || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) ? ngx_errno : 0;
 
-        if (rc == -1 || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-            *err = ngx_errno;
-            (void) ngx_close_file(fd);
-            return NGX_INVALID_FILE;
-        }
-
-        if (fstatat(state->fd, "changes", &now, AT_SYMLINK_NOFOLLOW) == 0
+        if (*err == 0
+            && fstatat(state->fd, "changes", &now, AT_SYMLINK_NOFOLLOW) == 0
             && fi.st_dev == now.st_dev && fi.st_ino == now.st_ino)
         {
             return fd;
         }
 
         (void) ngx_close_file(fd);
+
+        if ((*err && *err != EWOULDBLOCK && *err != NGX_EINTR) || wait == 0) {
+            *err = *err ? *err : EWOULDBLOCK;
+            return NGX_INVALID_FILE;
+        }
+
+        ngx_msleep(1);
+        wait--;
     }
 }
 

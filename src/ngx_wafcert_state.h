@@ -29,6 +29,10 @@
 
 #define NGX_WAFCERT_DIRECTORIES  256
 
+/* ms that a thread waits for the lock, and a process that ends */
+#define NGX_WAFCERT_LOCK_WAIT  60000
+#define NGX_WAFCERT_LOCK_END   500
+
 /* in the directory, when its files are behind */
 #define NGX_WAFCERT_MARK  "unwritten"
 
@@ -95,6 +99,7 @@ typedef struct {
     ngx_wafcert_note_t        note;
     uint64_t                  seen;       /* notes known when it was judged */
     unsigned                  counted:1;  /* its project has a quota */
+    unsigned                  exiting:1;  /* not in a thread */
     ngx_str_t                 text;       /* of the record */
 
     ngx_fd_t                  dir;        /* that its file is in */
@@ -206,10 +211,11 @@ uint64_t ngx_wafcert_state_foreign(ngx_wafcert_state_t *state, uint64_t seen);
 
 /*
  * Excludes changes of files by another nginx, with LOCK_EX those by this one,
- * too.  NGX_INVALID_FILE: "err" tells why not.
+ * too.  Whoever has the workers' user may hold it, so it is waited for "wait"
+ * ms at most.  NGX_INVALID_FILE: "err" tells why not.
  */
 ngx_fd_t ngx_wafcert_state_lock(ngx_wafcert_state_t *state, int op,
-    ngx_err_t *err);
+    ngx_msec_t wait, ngx_err_t *err);
 void ngx_wafcert_state_unlock(ngx_fd_t fd);
 
 /*

@@ -23,6 +23,7 @@ static ngx_int_t ngx_wafcert_state_text(ngx_wafcert_write_t *w, ngx_fd_t fd,
 static ngx_int_t ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from,
     u_char *to, ngx_uint_t judged);
 static ngx_uint_t ngx_wafcert_state_conflict(ngx_wafcert_write_t *w);
+static ngx_msec_t ngx_wafcert_state_patience(ngx_wafcert_write_t *w);
 static void ngx_wafcert_state_note(ngx_wafcert_write_t *w);
 static void ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name);
 static ngx_int_t ngx_wafcert_state_error(ngx_wafcert_write_t *w,
@@ -99,7 +100,8 @@ ngx_wafcert_state_again(ngx_wafcert_write_t *w, ngx_fd_t top)
     ngx_err_t   err;
 
     dir = NGX_INVALID_FILE;
-    fd = ngx_wafcert_state_lock(w->state, LOCK_EX, &err);
+    fd = ngx_wafcert_state_lock(w->state, LOCK_EX,
+                                ngx_wafcert_state_patience(w), &err);
 
     if (fd != NGX_INVALID_FILE) {
         (void) ngx_sprintf(name, "%02xd%Z", (int) w->note.id[0]);
@@ -295,7 +297,8 @@ ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from, u_char *to,
     ngx_fd_t   fd;
     ngx_int_t  rc;
 
-    fd = ngx_wafcert_state_lock(w->state, LOCK_SH, &w->err);
+    fd = ngx_wafcert_state_lock(w->state, LOCK_SH,
+                                ngx_wafcert_state_patience(w), &w->err);
     if (fd == NGX_INVALID_FILE) {
         w->call = "flock()";
         return NGX_ERROR;
@@ -364,6 +367,13 @@ ngx_wafcert_state_conflict(ngx_wafcert_write_t *w)
     }
 
     return 0;
+}
+
+
+static ngx_msec_t
+ngx_wafcert_state_patience(ngx_wafcert_write_t *w)
+{
+    return w->exiting ? NGX_WAFCERT_LOCK_END : NGX_WAFCERT_LOCK_WAIT;
 }
 
 

@@ -20,8 +20,9 @@ static ngx_int_t ngx_wafcert_sync_probe(ngx_wafcert_store_t *store,
     ngx_uint_t known, ngx_log_t *log);
 static void ngx_wafcert_sync_unblock(sigset_t *saved);
 static void ngx_wafcert_sync_pass(ngx_wafcert_store_t *store, ngx_log_t *log);
-static void ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n);
-static void ngx_wafcert_sync_all(ngx_wafcert_loader_t *l);
+static void ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n,
+    uint64_t end, uint64_t done);
+static void ngx_wafcert_sync_all(ngx_wafcert_loader_t *l, uint64_t done);
 static void ngx_wafcert_sync_seen(ngx_wafcert_store_t *store, uint64_t seen);
 static ngx_uint_t ngx_wafcert_sync_made(ngx_wafcert_store_t *store,
     ngx_wafcert_dead_t *dead);
@@ -338,7 +339,7 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
 {
     ngx_fd_t               fd;
     ngx_err_t              err;
-    uint64_t               seen, next, generation;
+    uint64_t               seen, next, generation, done;
     ngx_wafcert_state_t   *state;
     ngx_wafcert_loader_t   l;
 
@@ -365,33 +366,39 @@ ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log)
         }
     }
 
-    /* nothing changes while the other's changes are read */
+    /*
+     * With the lock, nothing changes meanwhile.  Whoever has it may be about
+     * to do what the last note tells of, which is read again then.
+     */
 
-    fd = ngx_wafcert_state_lock(state, LOCK_SH, &err);
-    if (fd == NGX_INVALID_FILE) {
-        return;
-    }
+    fd = ngx_wafcert_state_lock(state, LOCK_SH, 0, &err);
+
+    generation = state->changes->generation;
+    done = (fd == NGX_INVALID_FILE) ? generation - 1 : generation;
 
     if (ngx_wafcert_loader_init(&l, store, log) == NGX_OK) {
 
         l.live = 1;
 
         if (next) {
-            ngx_wafcert_sync_notes(&l, next);
+            ngx_wafcert_sync_notes(&l, next, generation, done);
 
         } else {
-            ngx_wafcert_sync_all(&l);
+            ngx_wafcert_sync_all(&l, done);
         }
 
         ngx_wafcert_loader_free(&l);
     }
 
-    ngx_wafcert_state_unlock(fd);
+    if (fd != NGX_INVALID_FILE) {
+        ngx_wafcert_state_unlock(fd);
+    }
 }
 
 
 static void
-ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n)
+ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n, uint64_t end,
+    uint64_t done)
 {
     uint64_t                seen;
     ngx_int_t               rc;
@@ -401,7 +408,7 @@ ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n)
     changes = l->state->changes;
     seen = 0;
 
-    for ( /* void */ ; n < changes->generation; n++) {
+    for ( /* void */ ; n < end; n++) {
 
         note = &changes->notes[n % NGX_WAFCERT_RING];
 
@@ -422,16 +429,16 @@ ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n)
         }
     }
 
-    ngx_wafcert_sync_seen(l->store, seen ? seen : n);
+    ngx_wafcert_sync_seen(l->store, seen ? ngx_min(seen, done) : done);
 }
 
 
 static void
-ngx_wafcert_sync_all(ngx_wafcert_loader_t *l)
+ngx_wafcert_sync_all(ngx_wafcert_loader_t *l, uint64_t done)
 {
     ngx_wafcert_load_all(l);
     ngx_wafcert_load_absent(l);
-    ngx_wafcert_sync_seen(l->store, l->state->changes->generation);
+    ngx_wafcert_sync_seen(l->store, done);
 
     ngx_log_error(NGX_LOG_NOTICE, l->log, 0,
                   "zone \"%V\": loaded again from \"%V\", %ui files were "
@@ -502,7 +509,7 @@ ngx_wafcert_sync_made(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
     size = 0;
     ngx_str_null(&text);
 
-    fd = ngx_wafcert_state_lock(store->state, LOCK_SH, &err);
+    fd = ngx_wafcert_state_lock(store->state, LOCK_SH, 0, &err);
 
     rc = ngx_wafcert_state_read(store->state, dead->id, &text, &size,
                                 &verdict);

@@ -6,6 +6,7 @@
 use strict;
 use warnings;
 
+use Fcntl qw(LOCK_EX);
 use File::Path ();
 use Test::More;
 
@@ -293,11 +294,37 @@ sub ends_new_binary {
     return $words;
 }
 
+sub locked {
+    open my $lock, '+<', "$prefix/state-6/changes" or die "changes: $!\n";
+    flock $lock, LOCK_EX or die "flock: $!\n";
+
+    return $lock;
+}
+
 SKIP: {
     skip 'valgrind is not what would be started', 1 if under_valgrind();
 
     my $old = $server->upgrade;
     works('a new binary');
+
+    # somebody has the lock by which they tell each other what they change, and
+    # there is something to be told
+    for my $round (1 .. 3) {
+        my $id = $server->request(POST => '', upload("told-$round", 'ec'))
+                 ->json->{id};
+        my $lock = locked();
+        my $waits = $server->send(DELETE => "/$id");
+        my @read = map { $server->send(GET => "/$id") } 1 .. 20;
+
+        is(join(' ', map { eval { Wafcert::Server::read_answer($_, 20)
+                                  ->verdict } // 'none' } @read),
+           join(' ', (200) x 20), 'with the lock held by others: all is shown');
+        close $lock;
+        is(Wafcert::Server::read_answer($waits)->verdict, 200,
+           'and changes wait for it');
+    }
+
+    works('and after that');
     kill QUIT => $old;
     $server->wait_for('the old master ends',
                       sub { Wafcert::Server::gone($old) });
@@ -305,6 +332,14 @@ SKIP: {
 
     my $master = $server->{master};
     my $files = $server->files;
+
+    # it cannot get the lock
+    my $lock = locked();
+    like(ends_new_binary(),
+         qr/\[emerg\].*"\Q$prefix\E\/state-6\/changes" cannot be locked/,
+         'a new binary does not wait for the lock for ever');
+    close $lock;
+    works('the old one');
 
     # the workers' user of the new one is another
     if ($> == 0 && Wafcert::Server::reachable($prefix)) {
