@@ -206,6 +206,7 @@ struct ngx_http_wafcert_ctx_s {
     unsigned                      alone:1;        /* by what is sent only */
     unsigned                      validated:1;    /* "bundle" is to be freed */
     unsigned                      prepared:1;     /* "change" is filled in */
+    unsigned                      tried:1;        /* for "bundle" */
 
     /* show, create, modify: of what "current" has become */
     ngx_wafcert_survey_t          taken;
@@ -563,6 +564,16 @@ ngx_int_t ngx_http_wafcert_tls_statics(ngx_conf_t *cf);
 /* Whether a server that would send the project's has one of its own for it. */
 ngx_uint_t ngx_http_wafcert_displaces(ngx_http_request_t *r,
     ngx_str_t *project, ngx_wafcert_name_t *name);
+
+
+/*
+ * ngx_http_wafcert_tls_trial.c: has a thread sign with the key of a change, if
+ * a server would send the pair, and that takes above 2 ms.  NGX_OK: the request
+ * must be held, and ctx->event_handler is called, with ctx->change.tried.
+ * NGX_DECLINED: it need not be tried, or cannot.
+ */
+ngx_int_t ngx_http_wafcert_try(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 
 /* ngx_http_wafcert_tls.c: handshakes */

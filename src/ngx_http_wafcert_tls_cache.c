@@ -20,13 +20,6 @@
 #define NGX_HTTP_WAFCERT_ELEMENT  112
 #define NGX_HTTP_WAFCERT_KEY      4096
 
-/*
- * Of so many, a name for each, loading leaves a signature of P-384 1.3 ms; of
- * as many as an upload may have, it takes nearly 2 ms.
- */
-
-#define NGX_HTTP_WAFCERT_LARGE    2000
-
 /* how soon the cache follows the zone, ms, and what is looked at at once */
 #define NGX_HTTP_WAFCERT_SWEEP_TIME  250
 #define NGX_HTTP_WAFCERT_SWEEP       256
@@ -715,7 +708,7 @@ ngx_http_wafcert_cache_parse(ngx_http_wafcert_cache_t *cache,
     ngx_queue_insert_tail(&cache->ring, &cached->ring);
     cache->lru.n++;
 
-    identity->large = wafcert_der_count(&leaf->der) > NGX_HTTP_WAFCERT_LARGE;
+    identity->large = ngx_http_wafcert_trial_is_large(&leaf->der);
     identity->leaf = ngx_http_wafcert_x509(&leaf->der);
 
     if (identity->leaf) {

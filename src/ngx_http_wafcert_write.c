@@ -27,6 +27,8 @@ static void ngx_http_wafcert_go_on(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_commit_done(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
+static void ngx_http_wafcert_tried(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_committed(ngx_wafcert_commit_t *commit,
@@ -211,6 +213,21 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
                                      &ctx->current.key);
     }
 
+    if (ctx->validated && !ctx->tried && !ctx->dry_run) {
+        ctx->tried = 1;
+
+        if (ngx_http_wafcert_try(r, ctx) == NGX_OK) {
+            ngx_wafcert_wait_leave(&ctx->wait);
+            ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_tried);
+
+            ctx->prepared = 1;
+            r->main->blocked++;
+            r->aio = 1;
+
+            return NGX_DONE;
+        }
+    }
+
     rc = ngx_wafcert_store_reserve(store, &ctx->change, &ctx->verdict);
 
     ctx->prepared = (rc == NGX_OK || rc == NGX_BUSY);
@@ -245,6 +262,17 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     }
 
     return ngx_http_wafcert_commit_done(r, ctx, rc);
+}
+
+
+static void
+ngx_http_wafcert_tried(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    r->main->blocked--;
+    r->aio = 0;
+
+    ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_proceed);
+    ngx_http_wafcert_proceed(r, ctx);
 }
 
 
@@ -520,6 +548,8 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
                           &policy, ngx_http_wafcert_now(), &ctx->verdict);
 
     ctx->validated = (rc == NGX_OK);
+    ctx->tried = 0;
+    ctx->change.tried = 0;
 
     return rc;
 }

@@ -350,6 +350,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->not_after = leaf->not_after;
     n->revision = change->new_revision;
     n->stale = change->stale;
+    n->tried = change->tried;
     n->warnings = facts->warnings;
     n->type = facts->type;
     n->level = facts->level;

@@ -238,9 +238,9 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
 
         if (old) {
             n->sequence = old->sequence;
-            n->tried = old->tried
-                       && ngx_wafcert_node_same_chain_locked(old,
-                                                             change->facts);
+            n->tried |= old->tried
+                        && ngx_wafcert_node_same_chain_locked(old,
+                                                              change->facts);
 
         } else {
             slot->project->certificates++;

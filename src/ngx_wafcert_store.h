@@ -66,6 +66,7 @@ typedef struct {
     const wafcert_key_t   *key;
     const int64_t         *since;       /* of each host, if that is known */
     ngx_uint_t             stale;       /* as it was stored */
+    ngx_uint_t             tried;       /* ngx_wafcert_store_tried() */
 
     ngx_uint_t             foreign;     /* "id" is not from this server */
     uint64_t               turn;

@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 
-# A thread tries to sign with a large key.  Until it has, what is sent is the
-# next good certificate of the same project, by all workers; and it is tried
-# once, whatever becomes of the worker's cache, and of the certificate's name.
+# A thread tries to sign with a large key, before an upload is answered.  Where
+# nobody served it then, what is sent until it has is the next good certificate
+# of the same project, by all workers; and it is tried once, whatever becomes of
+# the worker's cache, and of the certificate's name.
 
 use strict;
 use warnings;
@@ -17,8 +18,9 @@ my ($port) = ports(1);
 my $own = certificate(hosts => [ 'own.test' ]);
 my $ssl = install('own', $own);
 
+# a trial counts for 10 seconds, which the clock does not have
 my $server = Wafcert::Server->new(workers => 2, start => 0);
-my %preloaded = (clock => pack('q', 0), trial => pack('ii', 0, 0));
+my %preloaded = (clock => pack('qq', 0, time), trial => pack('ii', 0, 0));
 
 for my $name (sort keys %preloaded) {
     system('cc', '-O', '-Wall', '-shared', '-fPIC', '-o',
@@ -47,8 +49,10 @@ $server->configure(
     env => { LD_PRELOAD => join(' ', map { "$server->{prefix}/$_.so" }
                                          sort keys %preloaded),
              map { ("WAFCERT_\U$_" => "$server->{prefix}/$_") }
-                 keys %preloaded },
-    http => <<"END");
+                 keys %preloaded });
+$server->start;
+
+my $serving = <<"END";
     wafcert_serve zone=certs;
     wafcert_serve_cache 1;
     $ssl
@@ -58,7 +62,6 @@ $server->configure(
         location / { return 200 \$pid; }
     }
 END
-$server->start;
 
 
 sub put {
@@ -111,10 +114,23 @@ sub comes {
 my $good = certificate(hosts => [ 'a.test' ], from => -90000, type => 'rsa');
 my $large = certificate(hosts => [ 'a.test', 'b.test' ], type => 'rsa3072');
 my $other = certificate(hosts => [ 'b.test' ]);
+my $left = certificate(hosts => [ 'c.test' ], from => -90000, type => 'rsa');
+my $again = certificate(hosts => [ 'c.test' ], type => 'rsa3072');
+my $names = unsigned([ 'n.test', map { "n$_" } 1 .. 999 ]);
+my $many = unsigned([ ('m.test') x 8000 ]);
 
 put(good => $good);
 my $id = put(large => $large);
 put(other => $other, 'other');
+put(left => $left);
+put(again => $again);
+put(names => $names);
+put(many => $many);
+is(trials(), 0, 'what nobody serves is not tried');
+
+$server->configure(http => $serving);
+ok($server->reload, 'now it is served');
+$server->settle;
 
 hold(1);
 
@@ -132,26 +148,56 @@ comes('a.test', $large, 'it is sent once it has signed');
 gets('b.test', $large, 'for each of its hosts');
 is(order('a.test'), 'large:served good:older', 'list');
 
+hold(1);
+gets('n.test', $names, 'a thousand names are no matter');
+gets('m.test', $own, 'thousands are');
+is(trials(), 2, 'they are tried in a thread');
+hold(0);
+comes('m.test', $many, 'and sent');
+
 
 # what a signature tells is told of the pair, not of its name
-
-my $before = trials();
 
 is($server->request(PUT => "/$id", '{"name": "renamed"}')->verdict, '200',
    'renamed');
 hold(1);
 gets('a.test', $large, 'it need not sign again');
-hold(0);
-is(trials(), $before, 'and does not');
+is(trials(), 2, 'and does not');
+
+
+# an upload to what is served is tried before it is in force
 
 my $next = certificate(hosts => [ 'a.test', 'b.test' ], type => 'rsa3072');
+
+my $answer = create($server, 'project', 'next', $next, '?dry_run=true');
+is($answer->verdict, '200', 'not in a dry run');
+is(trials(), 2, 'of which nothing is sent');
+
+my $socket = $server->send(PUT => "/$id", "{$next->{body}}");
+$server->wait_for('a trial', sub { trials() == 3 });
+gets('a.test', $large, 'what it is to replace is sent meanwhile');
+
+hold(0);
+is(Wafcert::Server::read_answer($socket)->verdict, '200', 'and taken then');
 hold(1);
-is(modify($server, 'project', $id, $next)->verdict, '200', 'another leaf');
-gets('a.test', $good, 'is another pair');
-is(trials(), $before + 1, 'and is tried');
+gets('a.test', $next, 'it is in force for all that come');
+is(trials(), 3, 'who try nothing');
+
+$socket = $server->send(POST => '', qq({"name": "gone", $large->{body}}));
+$server->wait_for('another trial', sub { trials() == 4 });
+close $socket;
+hold(0);
+$server->wait_for('what goes on without its client', sub {
+    return grep { $_->{name} eq 'gone' }
+                @{$server->request(GET => '')->json->{items}};
+});
 
 
-# whoever tries it may die, or have the time that it was then no more
+# whoever tries one may die, or have the time that it was then no more
+
+hold(1);
+gets('c.test', $left, 'another one');
+is(trials(), 5, 'is tried');
 
 my ($worker) = $server->workers;
 kill KILL => $server->workers;
@@ -160,34 +206,19 @@ $server->wait_for('new workers', sub {
            && $server->workers == 2;
 });
 
-gets('a.test', $good, 'it may still be tried');
-is(trials(), $before + 1, 'nobody knows better');
+gets('c.test', $left, 'it may still be tried');
+is(trials(), 5, 'nobody knows better');
 
 preloaded(clock => 0, pack 'q', 11);
-gets('a.test', $good, 'not after 10 seconds');
-is(trials(), $before + 2, 'it is tried again');
+gets('c.test', $left, 'not after 10 seconds');
+is(trials(), 6, 'it is tried again');
 
 preloaded(clock => 0, pack 'q', -3600);
-gets('a.test', $good, 'the clock is put back');
-cmp_ok(trials(), '>', $before + 2, 'and again');
+gets('c.test', $left, 'the clock is put back');
+cmp_ok(trials(), '>', 6, 'and again');
 
 hold(0);
-comes('a.test', $next, 'and sent');
-
-
-# as is what takes long to load
-
-hold(1);
-$before = trials();
-my $names = unsigned([ 'n.test', map { "n$_" } 1 .. 999 ]);
-my $many = unsigned([ ('m.test') x 8000 ]);
-put(names => $names);
-put(many => $many);
-gets('n.test', $names, 'a thousand names are no matter');
-gets('m.test', $own, 'thousands are');
-is(trials(), $before + 1, 'the one is tried in a thread');
-hold(0);
-comes('m.test', $many, 'and sent');
+comes('c.test', $again, 'and sent');
 
 $server->ends_well(qr/exited on signal 9/, qr/was locked by/);
 done_testing;

@@ -6,7 +6,8 @@
 
 /*
  * To be preloaded: the time of day is wrong by as many seconds as the first
- * bytes of the file say that WAFCERT_CLOCK names, an int64_t.
+ * bytes of the file say that WAFCERT_CLOCK names, an int64_t.  If there is
+ * a second one, and not zero, it is the time that the clock has stopped at.
  */
 
 
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 
-static volatile int64_t  *offset;
+static volatile int64_t  *offset;       /* and the time */
 
 
 /* nginx clears the environment */
@@ -38,7 +39,7 @@ init(void)
         return;
     }
 
-    p = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+    p = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
 
     if (p != MAP_FAILED) {
         offset = p;
@@ -55,7 +56,12 @@ gettimeofday(struct timeval *restrict tv, void *restrict tz)
 
     (void) clock_gettime(CLOCK_REALTIME, &ts);
 
-    tv->tv_sec = ts.tv_sec + (offset ? *offset : 0);
+    if (offset && offset[1]) {
+        ts.tv_sec = offset[1];
+        ts.tv_nsec = 0;
+    }
+
+    tv->tv_sec = ts.tv_sec + (offset ? offset[0] : 0);
     tv->tv_usec = ts.tv_nsec / 1000;
 
     return 0;
