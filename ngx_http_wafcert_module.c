@@ -55,6 +55,7 @@ static ngx_int_t ngx_http_wafcert_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_wafcert_init_process(ngx_cycle_t *cycle);
 static void ngx_http_wafcert_no_core_dump(ngx_log_t *log);
 static void ngx_http_wafcert_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_wafcert_exit_master(ngx_cycle_t *cycle);
 
 
 static ngx_conf_enum_t  ngx_http_wafcert_denied_statuses[] = {
@@ -262,7 +263,7 @@ ngx_module_t  ngx_http_wafcert_module = {
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     ngx_http_wafcert_exit_process,         /* exit process */
-    NULL,                                  /* exit master */
+    ngx_http_wafcert_exit_master,          /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
@@ -842,6 +843,10 @@ ngx_http_wafcert_add_writer(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
     writer->location = clcf->name;
     writer->edge = conf->edge;
 
+    if (conf->edge) {
+        ngx_wafcert_store_ahead(conf->shm_zone);
+    }
+
     return NGX_OK;
 }
 
@@ -1355,5 +1360,24 @@ ngx_http_wafcert_exit_process(ngx_cycle_t *cycle)
 
         ngx_http_wafcert_tls_exit_process(wmcf);
         wafcert_validator_free(wmcf->validator);
+    }
+}
+
+
+static void
+ngx_http_wafcert_exit_master(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_shm_zone_t               **zone;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    wmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wafcert_module);
+
+    if (wmcf) {
+        zone = wmcf->zones.elts;
+
+        for (i = 0; i < wmcf->zones.nelts; i++) {
+            ngx_wafcert_sync_end(zone[i]->data, cycle->log);
+        }
     }
 }

@@ -45,8 +45,6 @@ struct ngx_wafcert_flush_s {
     ngx_uint_t               faults;
     ngx_uint_t               conflicts;     /* with another nginx */
     ngx_uint_t               running;       /* this worker does it */
-    ngx_uint_t               marked;        /* the directory is */
-    ngx_uint_t               unmarking;     /* and nothing else is done */
 };
 
 
@@ -62,7 +60,6 @@ static ngx_uint_t ngx_wafcert_flush_busy(ngx_wafcert_flush_t *f,
     ngx_wafcert_file_t *file);
 static ngx_int_t ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f,
     ngx_wafcert_job_t *job);
-static void ngx_wafcert_flush_run(ngx_wafcert_job_t *job);
 static void ngx_wafcert_flush_ran(ngx_wafcert_job_t *job);
 static void ngx_wafcert_flush_wait(ngx_wafcert_flush_t *f);
 static void ngx_wafcert_flush_thread(void *data, ngx_log_t *log);
@@ -191,8 +188,6 @@ ngx_wafcert_flush_take(ngx_wafcert_flush_t *f)
         for (i = 0; i < NGX_WAFCERT_FLUSH_JOBS; i++) {
             ngx_wafcert_state_clean(f->store->state, ids[i], pid);
         }
-
-        f->marked = 1;
     }
 
     return rc;
@@ -283,7 +278,6 @@ ngx_wafcert_flush_next(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
     }
 
     f->njobs--;
-    f->unmarking = 0;
 
     ngx_destroy_pool(job->pool);
     job->pool = NULL;
@@ -299,9 +293,7 @@ ngx_wafcert_flush_pick(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
 {
     ngx_int_t  rc;
 
-    if (f->unmarking
-        || f->store->sh->instance != f->store->state->instance)
-    {
+    if (f->store->sh->instance != f->store->state->instance) {
         return NGX_DECLINED;
     }
 
@@ -311,12 +303,6 @@ ngx_wafcert_flush_pick(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
         if (rc == NGX_AGAIN && f->njobs == 0 && f->faults == 0) {
             ngx_wafcert_store_round(f->store);
             rc = ngx_wafcert_store_behind(f->store, &job->file);
-        }
-
-        if (rc == NGX_DECLINED && f->njobs == 0 && f->marked) {
-            ngx_memzero(&job->file, sizeof(ngx_wafcert_file_t));
-            f->unmarking = 1;
-            rc = NGX_OK;
         }
 
         if (rc != NGX_OK) {
@@ -329,10 +315,6 @@ ngx_wafcert_flush_pick(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
              ? NGX_DECLINED : ngx_wafcert_flush_prepare(f, job);
 
     } while (rc == NGX_DECLINED);
-
-    if (rc != NGX_OK) {
-        f->unmarking = 0;
-    }
 
     return rc;
 }
@@ -366,10 +348,7 @@ ngx_wafcert_flush_busy(ngx_wafcert_flush_t *f, ngx_wafcert_file_t *file)
 }
 
 
-/*
- * A file without a version is the mark, which is to go.  NGX_DECLINED: it is
- * not what it was.  NGX_ERROR: no memory.
- */
+/* NGX_DECLINED: it is not what it was.  NGX_ERROR: no memory. */
 
 static ngx_int_t
 ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
@@ -393,10 +372,6 @@ ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
     }
 
     job->pool = pool;
-
-    if (entry->version == 0) {
-        return NGX_OK;
-    }
 
     w->state = f->store->state;
     w->op = file->gone ? NGX_WAFCERT_DELETE : NGX_WAFCERT_MODIFY;
@@ -428,7 +403,9 @@ ngx_wafcert_flush_prepare(ngx_wafcert_flush_t *f, ngx_wafcert_job_t *job)
 static void
 ngx_wafcert_flush_thread(void *data, ngx_log_t *log)
 {
-    ngx_wafcert_flush_run(*(ngx_wafcert_job_t **) data);
+    ngx_wafcert_job_t  *job = *(ngx_wafcert_job_t **) data;
+
+    job->rc = ngx_wafcert_state_write(&job->write);
 }
 
 
@@ -447,30 +424,6 @@ ngx_wafcert_flush_event(ngx_event_t *ev)
 }
 
 
-/* in a thread; a start that finds the mark knows that files are old */
-
-static void
-ngx_wafcert_flush_run(ngx_wafcert_job_t *job)
-{
-    ngx_wafcert_state_t  *state;
-
-    state = job->flush->store->state;
-
-    if (job->file.entry.version == 0) {
-        job->rc = ngx_wafcert_state_unmark(state);
-        return;
-    }
-
-    (void) ngx_wafcert_state_mark(state);
-
-    job->rc = ngx_wafcert_state_write(&job->write);
-
-    if (job->rc == NGX_ERROR) {
-        (void) fsync(state->fd);
-    }
-}
-
-
 static void
 ngx_wafcert_flush_ran(ngx_wafcert_job_t *job)
 {
@@ -481,14 +434,6 @@ ngx_wafcert_flush_ran(ngx_wafcert_job_t *job)
 
     ngx_destroy_pool(job->pool);
     job->pool = NULL;
-
-    if (job->file.entry.version == 0) {
-        f->marked = 0;
-        f->unmarking = 0;
-        return;
-    }
-
-    f->marked = 1;
 
     ngx_wafcert_commit_log(f->store, &job->write, job->rc, ngx_cycle->log);
 
@@ -570,7 +515,7 @@ ngx_wafcert_flush_exit(ngx_wafcert_store_t *store)
         f->njobs++;
         job->write.exiting = 1;
 
-        ngx_wafcert_flush_run(job);
+        job->rc = ngx_wafcert_state_write(&job->write);
         ngx_wafcert_flush_ran(job);
 
         ngx_time_update();

@@ -50,6 +50,7 @@ ngx_wafcert_state_join(ngx_wafcert_state_t *state, ngx_wafcert_state_t *other,
 
     state->instance |= 1;
     state->seal = seal;
+    state->old = state->alone && ngx_wafcert_state_marks(state, 0);
 
     return NGX_OK;
 }
@@ -60,6 +61,14 @@ ngx_wafcert_state_release(ngx_wafcert_state_t *state)
 {
     if (--state->refs) {
         return;
+    }
+
+    /* the configuration was refused, or gave it up, or nginx ends */
+
+    if (state->marked && !state->behind && ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_HELPER)
+    {
+        ngx_wafcert_state_unmark(state);
     }
 
     if (state->changes) {
@@ -535,20 +544,23 @@ ngx_wafcert_state_flock(ngx_wafcert_state_t *state, int op, ngx_msec_t wait,
             return NGX_INVALID_FILE;
         }
 
-        *err = (flock(fd, op|LOCK_NB) == -1
-                || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) ? ngx_errno : 0;
+        if (flock(fd, op|LOCK_NB) == -1) {
+            *err = ngx_errno;
 
-        if (*err == 0
-            && fstatat(state->fd, "changes", &now, AT_SYMLINK_NOFOLLOW) == 0
-            && fi.st_dev == now.st_dev && fi.st_ino == now.st_ino)
+        } else if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR
+                   && fstatat(state->fd, "changes", &now, AT_SYMLINK_NOFOLLOW)
+                      == 0
+                   && fi.st_dev == now.st_dev && fi.st_ino == now.st_ino)
         {
             return fd;
+
+        } else {
+            *err = EWOULDBLOCK;
         }
 
         (void) ngx_close_file(fd);
 
-        if ((*err && *err != EWOULDBLOCK && *err != NGX_EINTR) || wait == 0) {
-            *err = *err ? *err : EWOULDBLOCK;
+        if ((*err != EWOULDBLOCK && *err != NGX_EINTR) || wait == 0) {
             return NGX_INVALID_FILE;
         }
 

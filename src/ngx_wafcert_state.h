@@ -33,8 +33,9 @@
 #define NGX_WAFCERT_LOCK_WAIT  60000
 #define NGX_WAFCERT_LOCK_END   500
 
-/* in the directory, when its files are behind */
-#define NGX_WAFCERT_MARK  "unwritten"
+/* in the directory, while its files may be behind */
+#define NGX_WAFCERT_MARK      "unwritten"
+#define NGX_WAFCERT_MARK_LEN  (sizeof("unwritten.") + NGX_INT64_LEN)
 
 
 /*
@@ -83,6 +84,9 @@ struct ngx_wafcert_state_s {
     unsigned                  alone:1;    /* no other nginx when it started */
     unsigned                  made:1;     /* there was no directory */
     unsigned                  foreign:1;  /* something is to be given away */
+    unsigned                  marked:1;   /* by this nginx */
+    unsigned                  old:1;      /* it was, by one before */
+    unsigned                  behind:1;   /* and stays, when nginx ends */
     size_t                    len;
     u_char                    path[1];    /* with a NUL byte */
 };
@@ -191,13 +195,18 @@ ngx_int_t ngx_wafcert_state_dump(ngx_wafcert_write_t *w);
 ngx_int_t ngx_wafcert_state_sync_all(ngx_wafcert_state_t *state);
 
 /*
- * A mark in the directory: its files are behind what its nginx has in memory.
- * _marked() tells whether there is one, and not from another nginx that is
- * there now, and removes it.
+ * A mark in the directory, while nginx may have in memory what its files have
+ * not: it is made when there is room for it, for there may be none when it is
+ * needed, and is gone when nginx has ended as it should.  NGX_ERROR after an
+ * [emerg].
  */
-ngx_int_t ngx_wafcert_state_mark(ngx_wafcert_state_t *state);
-ngx_int_t ngx_wafcert_state_unmark(ngx_wafcert_state_t *state);
-ngx_uint_t ngx_wafcert_state_marked(ngx_wafcert_state_t *state);
+ngx_int_t ngx_wafcert_state_mark(ngx_wafcert_state_t *state, ngx_log_t *log);
+void ngx_wafcert_state_unmark(ngx_wafcert_state_t *state);
+
+/* How many of others there are; removes them. */
+ngx_uint_t ngx_wafcert_state_marks(ngx_wafcert_state_t *state,
+    ngx_uint_t remove);
+ngx_uint_t ngx_wafcert_state_is_mark(const u_char *name);
 
 /* Removes what a process that died has left of a change. */
 void ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,

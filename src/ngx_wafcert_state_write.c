@@ -28,6 +28,8 @@ static void ngx_wafcert_state_note(ngx_wafcert_write_t *w);
 static void ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name);
 static ngx_int_t ngx_wafcert_state_error(ngx_wafcert_write_t *w,
     const char *call);
+static void ngx_wafcert_state_mark_name(ngx_wafcert_state_t *state,
+    u_char *name);
 static void ngx_wafcert_state_temporary(u_char *name, const u_char *id,
     ngx_pid_t pid, const char *kind);
 
@@ -456,36 +458,112 @@ ngx_wafcert_state_dump(ngx_wafcert_write_t *w)
 }
 
 
+/* its name is this nginx's own: another one may be there, and end first */
+
 ngx_int_t
-ngx_wafcert_state_mark(ngx_wafcert_state_t *state)
+ngx_wafcert_state_mark(ngx_wafcert_state_t *state, ngx_log_t *log)
 {
+    u_char    name[NGX_WAFCERT_MARK_LEN];
     ngx_fd_t  fd;
 
-    fd = openat(state->fd, NGX_WAFCERT_MARK,
-                O_WRONLY|O_CREAT|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK, 0600);
+    if (state->marked) {
+        return NGX_OK;
+    }
 
-    if (fd == NGX_INVALID_FILE) {
+    ngx_wafcert_state_mark_name(state, name);
+
+    fd = openat(state->fd, (char *) name,
+                O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (fd == NGX_INVALID_FILE || fsync(state->fd) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "open() \"%s/%s\" failed",
+                      state->path, name);
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) ngx_close_file(fd);
+        }
+
         return NGX_ERROR;
     }
 
     (void) ngx_close_file(fd);
+    state->marked = 1;
 
     return NGX_OK;
 }
 
 
-ngx_int_t
+void
 ngx_wafcert_state_unmark(ngx_wafcert_state_t *state)
 {
-    return unlinkat(state->fd, NGX_WAFCERT_MARK, 0) == -1 ? NGX_ERROR
-                                                          : NGX_OK;
+    u_char  name[NGX_WAFCERT_MARK_LEN];
+
+    ngx_wafcert_state_mark_name(state, name);
+
+    (void) unlinkat(state->fd, (char *) name, 0);
+    (void) fsync(state->fd);
+
+    state->marked = 0;
 }
 
 
 ngx_uint_t
-ngx_wafcert_state_marked(ngx_wafcert_state_t *state)
+ngx_wafcert_state_marks(ngx_wafcert_state_t *state, ngx_uint_t remove)
 {
-    return state->alone && ngx_wafcert_state_unmark(state) == NGX_OK;
+    u_char       own[NGX_WAFCERT_MARK_LEN];
+    ngx_fd_t     fd;
+    ngx_dir_t    dir;
+    ngx_uint_t   n;
+
+    ngx_wafcert_state_mark_name(state, own);
+
+    fd = openat(state->fd, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    dir.dir = (fd == NGX_INVALID_FILE) ? NULL : fdopendir(fd);
+
+    if (dir.dir == NULL) {
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) ngx_close_file(fd);
+        }
+
+        return 0;
+    }
+
+    n = 0;
+
+    while (ngx_read_dir(&dir) == NGX_OK) {
+
+        if (!ngx_wafcert_state_is_mark(ngx_de_name(&dir))
+            || ngx_strcmp(ngx_de_name(&dir), own) == 0)
+        {
+            continue;
+        }
+
+        n++;
+
+        if (remove) {
+            (void) unlinkat(fd, (char *) ngx_de_name(&dir), 0);
+        }
+    }
+
+    (void) ngx_close_dir(&dir);
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_wafcert_state_is_mark(const u_char *name)
+{
+    return ngx_strncmp(name, NGX_WAFCERT_MARK, sizeof(NGX_WAFCERT_MARK) - 1)
+           == 0;
+}
+
+
+static void
+ngx_wafcert_state_mark_name(ngx_wafcert_state_t *state, u_char *name)
+{
+    (void) ngx_sprintf(name, "%s.%xL%Z", NGX_WAFCERT_MARK, state->instance);
 }
 
 

@@ -157,6 +157,9 @@ ngx_shm_zone_t *ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name,
 ngx_int_t ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
     ngx_str_t *dir, wafcert_seal_t *seal, ngx_str_t *threads);
 
+/* An edge records here: what the WAF has accepted waits for no disk. */
+void ngx_wafcert_store_ahead(ngx_shm_zone_t *shm_zone);
+
 /*
  * Copies a certificate of the project, newest revision, whole, but for the
  * leaf's SHA-256, which is not stored.  With "key" the private key is copied

@@ -93,7 +93,12 @@ ngx_wafcert_sync_keep(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
     state->refs++;
     store->state = state;
 
-    return ngx_wafcert_state_make(state, store->user, state->seal, log);
+    if (ngx_wafcert_state_make(state, store->user, state->seal, log) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return store->ahead ? ngx_wafcert_state_mark(state, log) : NGX_OK;
 }
 
 
@@ -134,6 +139,10 @@ ngx_wafcert_sync_join(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
 
     store->seal = NULL;
     store->state = state;
+
+    if (store->ahead && ngx_wafcert_state_mark(state, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (store->sh->ids.root == &store->sh->ids_sentinel) {
         return NGX_OK;
@@ -291,13 +300,19 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
 
         ngx_wafcert_loader_free(&l);
 
-        if (ngx_wafcert_state_marked(state)) {
+        if (state->old) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
-                          "zone \"%V\": nginx ended before all that the WAF "
-                          "had accepted was in \"%V\": certificates may be "
-                          "older than the WAF's, or deleted there",
+                          "zone \"%V\": nginx was killed, or ended before all "
+                          "that the WAF had accepted was in \"%V\": "
+                          "certificates may be older than the WAF's, or "
+                          "deleted there",
                           &store->shm_zone->shm.name, &store->dir);
         }
+    }
+
+    if (state->old) {
+        state->old = 0;
+        (void) ngx_wafcert_state_marks(state, 1);
     }
 
     (void) sigprocmask(SIG_SETMASK, &saved, NULL);
@@ -331,6 +346,28 @@ ngx_wafcert_sync_pass(ngx_wafcert_store_t *store, ngx_log_t *log)
     variable->len = ngx_wafcert_state_variable(store->state, p) - p - 1;
 
     (void) ngx_sprintf(p + variable->len, "=%d%Z", store->state->memory);
+}
+
+
+void
+ngx_wafcert_sync_end(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    ngx_wafcert_sh_t  *sh;
+
+    sh = store->sh;
+
+    /* without the lock, which one that was killed may have left */
+
+    if (store->state == NULL || (sh->nbehind == 0 && sh->writer == 0)) {
+        return;
+    }
+
+    store->state->behind = 1;
+
+    ngx_log_error(NGX_LOG_ALERT, log, 0,
+                  "zone \"%V\": nginx ends, and %ui changes that the WAF has "
+                  "accepted are not in \"%V\"",
+                  &store->shm_zone->shm.name, sh->nbehind, &store->dir);
 }
 
 

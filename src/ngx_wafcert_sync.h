@@ -31,6 +31,9 @@ ngx_int_t ngx_wafcert_sync_open(ngx_wafcert_store_t *store, ngx_log_t *log);
  */
 void ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log);
 
+/* nginx ends, and all of its workers have. */
+void ngx_wafcert_sync_end(ngx_wafcert_store_t *store, ngx_log_t *log);
+
 /* Takes over what another nginx has changed: before anything is judged. */
 void ngx_wafcert_sync(ngx_wafcert_store_t *store, ngx_log_t *log);
 

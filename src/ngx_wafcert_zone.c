@@ -148,6 +148,21 @@ ngx_wafcert_store_durable(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
 }
 
 
+/* one that is never defined is refused later */
+
+void
+ngx_wafcert_store_ahead(ngx_shm_zone_t *shm_zone)
+{
+    ngx_wafcert_store_t  *store;
+
+    store = shm_zone->data;
+
+    if (store) {
+        store->ahead = 1;
+    }
+}
+
+
 static ngx_uint_t
 ngx_wafcert_zone_has_dir(ngx_wafcert_store_t *store, const void *data)
 {

@@ -155,6 +155,7 @@ struct ngx_wafcert_store_s {
     ngx_uid_t                user;          /* the workers' */
     ngx_wafcert_flush_t     *flush;         /* NULL: no edge records here */
     ngx_thread_pool_t       *thread_pool;
+    unsigned                 ahead:1;       /* of its files, at times */
     unsigned                 repaired:1;    /* yet to be logged */
     unsigned                 lost:1;        /* the same, not all of it */
 };

@@ -65,7 +65,10 @@ END
 $server->start;
 
 
-my $mark = 'state-edge/unwritten';
+# there is one as long as nginx runs
+sub marks {
+    return scalar(() = glob $server->path('state-edge/unwritten*'));
+}
 
 
 sub path {
@@ -153,9 +156,6 @@ sub agree {
     }
 
     is_deeply(\%files, \%known, $what);
-
-    # which goes when all is written to its end
-    $server->wait_for('the mark', sub { !-e $server->path($mark) });
 }
 
 sub known {
@@ -188,7 +188,7 @@ is($answer->{status}, 200, 'the disk does not answer, and the WAF does');
 $disk->wait_for(fsync => 1);
 knows('held', 'it is known');
 is_deeply({ files() }, {}, 'and not yet stored');
-ok(-e $server->path($mark), 'as a mark tells');
+is(marks(), 1, 'as a mark would tell the next start');
 is($server->request(GET => '')->json->{total}, 1, 'what the WAF has');
 is(call(GET => '')->json->{total}, 1, 'and others are served');
 
@@ -328,22 +328,33 @@ agree('all of it is stored when the disk is well');
 logged($from, qr/changes can be stored again/, 'as the log says');
 
 
-# nginx ends while the disk does not take it: the next start tells.
+# nginx ends while the disk takes nothing at all: the next start tells.
 
-$disk->set(fsync => 5, 0, '/state-edge');
-call(PUT => "/$kept{gone}", upload('gone', 'ec'));
-$disk->wait_for(fsync => 1);
-$server->wait_for('mark', sub { -e $server->path($mark) });
+for my $how (qw(kill_all stop)) {
+    $disk->set(fsync => 5, 0, '/state-edge');
+    chmod 0500, $server->path('state-edge');
+    $from = length $server->log;
 
-$server->kill_all;
-$disk->mend;
-$from = length $server->log;
-$server->start;
+    # the WAF is another one after the first
+    $how eq 'stop' ? call(POST => '', upload('gone', 'ec'))
+                   : call(PUT => "/$kept{gone}", upload('gone', 'ec'));
+    $disk->wait_for(fsync => 1);
 
-knows('gone lost', 'a start finds what was stored');
-logged($from, qr/\[warn\]\ .*zone\ "edge":\ nginx\ ended\ before\ all\ that\ the
-                 \ WAF\ had\ accepted\ was\ in/x, 'and says that it is old');
-ok(!-e $server->path($mark), 'once');
+    $server->$how;
+    like(substr($server->log, $from),
+         qr/\[alert\] .*zone "edge": nginx ends, and \d+ changes/,
+         'nginx tells what it could not store') if $how eq 'stop';
+    $disk->mend;
+    chmod 0700, $server->path('state-edge');
+    $from = length $server->log;
+    $server->start;
+
+    knows($how eq 'stop' ? 'lost' : 'gone lost',
+          "$how: a start finds what was stored");
+    logged($from, qr/\[warn\]\ .*zone\ "edge":\ nginx\ was\ killed,\ or\ ended
+                     \ before\ all/x, 'and says that it may be old');
+    is(marks(), 1, 'once');
+}
 
 $from = length $server->log;
 call(POST => '', upload('gone', 'ec'));
@@ -353,6 +364,12 @@ $server->stop;
 $server->start;
 unlike(substr($server->log, $from), qr/ended before/,
        'and the next start says nothing');
+$server->stop;
+$server->configure(http => $server->{http} . 'server { listen 192.0.2.1:80; }');
+ok($server->refuses_to_start, 'nor does one that fails');
+is(marks(), 0, 'leave a mark');
+$server->configure(http => $server->{http} =~ s/server \{[^{]*\}\z//r);
+$server->start;
 
 
 # A client that is given up while it reads a list: what is not in that is
@@ -397,11 +414,12 @@ call(POST => '', upload("last$_")) for 1 .. 9;
 knows('last1 last2 last3 last4 last5 last6 last7 last8 last9 late later',
       'nine more');
 $server->stop;
-ok(!-e $server->path($mark), 'nginx has stored all of it when it has ended');
+is(marks(), 0, 'nginx has stored all of it when it has ended');
 $server->start;
 knows('last1 last2 last3 last4 last5 last6 last7 last8 last9 late later',
       'and it lasts');
 
-$server->ends_well(qr/cannot be stored|exited on signal 9/);
+$server->ends_well(qr/cannot be stored|exited on signal 9|nginx ends, and/,
+                   qr/\[emerg\] .*192\.0\.2\.1/);
 
 done_testing();
