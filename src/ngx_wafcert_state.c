@@ -71,6 +71,10 @@ ngx_wafcert_state_release(ngx_wafcert_state_t *state)
         ngx_wafcert_state_unmark(state);
     }
 
+    if (state->begun) {
+        ngx_wafcert_state_complete(state);
+    }
+
     if (state->changes) {
         (void) munmap(state->changes, sizeof(ngx_wafcert_changes_t));
     }

@@ -37,6 +37,9 @@
 #define NGX_WAFCERT_MARK      "unwritten"
 #define NGX_WAFCERT_MARK_LEN  (sizeof("unwritten.") + NGX_INT64_LEN)
 
+/* in the directory, until a zone is written there */
+#define NGX_WAFCERT_UNFINISHED  "incomplete"
+
 
 /*
  * Two nginx have the same directory during a binary upgrade, and so have two
@@ -87,6 +90,7 @@ struct ngx_wafcert_state_s {
     unsigned                  marked:1;   /* by this nginx */
     unsigned                  old:1;      /* it was, by one before */
     unsigned                  behind:1;   /* and stays, when nginx ends */
+    unsigned                  begun:1;    /* and nothing is written yet */
     size_t                    len;
     u_char                    path[1];    /* with a NUL byte */
 };
@@ -207,6 +211,14 @@ void ngx_wafcert_state_unmark(ngx_wafcert_state_t *state);
 ngx_uint_t ngx_wafcert_state_marks(ngx_wafcert_state_t *state,
     ngx_uint_t remove);
 ngx_uint_t ngx_wafcert_state_is_mark(const u_char *name);
+
+/*
+ * Another one, until all that a zone has is written to a directory that is new
+ * to it.  NGX_ERROR after an [emerg].
+ */
+ngx_int_t ngx_wafcert_state_begin(ngx_wafcert_state_t *state, ngx_log_t *log);
+void ngx_wafcert_state_complete(ngx_wafcert_state_t *state);
+ngx_uint_t ngx_wafcert_state_incomplete(ngx_wafcert_state_t *state);
 
 /* Removes what a process that died has left of a change. */
 void ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,

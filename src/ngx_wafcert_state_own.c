@@ -283,6 +283,7 @@ ngx_wafcert_own_top_entry(ngx_wafcert_own_t *own, ngx_fd_t dir, u_char *name,
     if (foreign
         && (strlen((char *) name) != 2 || ngx_hextoi(name, 2) == NGX_ERROR)
         && !ngx_wafcert_state_is_mark(name)
+        && ngx_strcmp(name, NGX_WAFCERT_UNFINISHED) != 0
         && ngx_strcmp(name, "lost+found") != 0)
     {
         return ngx_wafcert_own_refused(own, "is not nginx's, in a directory of "

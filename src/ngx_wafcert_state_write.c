@@ -567,6 +567,54 @@ ngx_wafcert_state_mark_name(ngx_wafcert_state_t *state, u_char *name)
 }
 
 
+ngx_int_t
+ngx_wafcert_state_begin(ngx_wafcert_state_t *state, ngx_log_t *log)
+{
+    ngx_fd_t  fd;
+
+    fd = openat(state->fd, NGX_WAFCERT_UNFINISHED,
+                O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+    if (fd == NGX_INVALID_FILE && ngx_errno == NGX_EEXIST) {
+        return NGX_OK;
+    }
+
+    if (fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(fd);
+        state->begun = 1;
+
+        if (fsync(state->fd) == 0) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "open() \"%s/%s\" failed",
+                  state->path, NGX_WAFCERT_UNFINISHED);
+    return NGX_ERROR;
+}
+
+
+void
+ngx_wafcert_state_complete(ngx_wafcert_state_t *state)
+{
+    if (unlinkat(state->fd, NGX_WAFCERT_UNFINISHED, 0) == 0) {
+        (void) fsync(state->fd);
+    }
+
+    state->begun = 0;
+}
+
+
+ngx_uint_t
+ngx_wafcert_state_incomplete(ngx_wafcert_state_t *state)
+{
+    ngx_file_info_t  fi;
+
+    return fstatat(state->fd, NGX_WAFCERT_UNFINISHED, &fi, AT_SYMLINK_NOFOLLOW)
+           == 0;
+}
+
+
 void
 ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
     ngx_pid_t pid)

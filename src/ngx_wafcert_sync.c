@@ -145,7 +145,18 @@ ngx_wafcert_sync_join(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
     }
 
     if (store->sh->ids.root == &store->sh->ids_sentinel) {
-        return NGX_OK;
+
+        if (!ngx_wafcert_state_incomplete(state)) {
+            return NGX_OK;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "state directory \"%V\" is incomplete: not all that "
+                      "a zone had could be written there; go back to the "
+                      "directory that it had before, or, to start with what is "
+                      "there: rm \"%V/" NGX_WAFCERT_UNFINISHED "\"",
+                      &store->dir, &store->dir);
+        return NGX_ERROR;
     }
 
     old = store->sh->state;
@@ -155,7 +166,7 @@ ngx_wafcert_sync_join(ngx_wafcert_store_t *store, ngx_wafcert_state_t *state,
     switch (ngx_wafcert_sync_probe(store, known, log)) {
 
     case NGX_OK:
-        return NGX_OK;
+        return ngx_wafcert_state_begin(state, log);
 
     case NGX_DECLINED:
         break;
@@ -299,6 +310,7 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
                       ngx_current_msec - start, l.refused);
 
         ngx_wafcert_loader_free(&l);
+        ngx_wafcert_state_complete(state);
 
         if (state->old) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
@@ -597,7 +609,12 @@ ngx_wafcert_sync_dump(ngx_wafcert_store_t *store, ngx_log_t *log)
     w.call = "malloc()";
     w.err = ENOMEM;
 
-    rc = ngx_wafcert_loader_init(&l, store, log);
+    rc = ngx_wafcert_state_begin(store->state, log);
+    store->state->begun = 0;
+
+    if (rc == NGX_OK) {
+        rc = ngx_wafcert_loader_init(&l, store, log);
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_wafcert_sync_dump_all(&l, &w);
@@ -606,6 +623,7 @@ ngx_wafcert_sync_dump(ngx_wafcert_store_t *store, ngx_log_t *log)
     }
 
     if (rc == NGX_OK) {
+        ngx_wafcert_state_complete(store->state);
         ngx_wafcert_sync_seen(store, store->state->since);
 
         ngx_log_error(NGX_LOG_NOTICE, log, 0,

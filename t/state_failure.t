@@ -136,6 +136,17 @@ sub is_there_after_restart {
 }
 
 
+# A reload that is taken with an [emerg].
+sub takes_some {
+    my %old = map { $_ => 1 } $server->workers;
+
+    kill HUP => $server->{master};
+    $server->wait_for('new workers',
+                      sub { 2 == grep { !$old{$_} } $server->workers });
+    $server->settle;
+}
+
+
 # A disk that is full when nginx comes to it, and during a binary upgrade.
 sub a_full_disk_kills_nobody {
     $server->configure(state => '', daemon => !under_valgrind());
@@ -155,10 +166,41 @@ sub a_full_disk_kills_nobody {
          'in words');
     $server->shows($shown, 'and all goes on');
 
+    # it has room for some of what there is
     unlink "$dir/filler";
-    ok($server->reload, 'and takes it when there is room');
+    $server->configure(state => 'before');
+    ok($server->reload, 'another directory takes all');
+    $server->settle;
+
+    for my $how (qw(stop reload)) {
+        fill(3 * 4096);
+        $server->configure(state => 'state');
+        $server->news;
+        takes_some();
+        like($server->news, qr/\[emerg\] .*cannot be written to "\Q$dir\E"/,
+             'is told of');
+        is($server->request(DELETE => '/' . { $server->stored }->{n0})->verdict,
+           '500 commit_failed', 'and takes no change');
+        unlink "$dir/filler";
+
+        if ($how eq 'stop') {
+            $server->stop;
+            like($server->refuses_to_start // '',
+                 qr/\[emerg\] .*"\Q$dir\E" is incomplete.*rm "\Q$dir\E\/inc/,
+                 'no start takes some for all');
+            $server->configure(state => 'before');
+            $server->start;
+            $server->shows($shown, 'but the directory before has all');
+            File::Path::remove_tree($dir, { keep_root => 1 });
+        }
+    }
+
+    ok($server->reload, 'a reload takes it when there is room');
     $server->settle;
     $server->shows($shown, 'with all that was there');
+    $server->stop;
+    $server->start;
+    $server->shows($shown, 'and so does a start');
 
     SKIP: {
         skip 'valgrind is not what would be started', 1 if under_valgrind();
@@ -176,7 +218,7 @@ sub a_full_disk_kills_nobody {
     }
 
     $server->ends_well(qr/\[crit\] .*zone "certs"/, qr/signal 9/,
-                       qr/\[emerg\] .*\(28: No space left/);
+                       qr/\[emerg\] .*(?:\(28: No space left|incomplete)/);
 
     command('mount', '-o', 'remount,ro', $dir);
 
