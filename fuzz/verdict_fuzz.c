@@ -9,7 +9,7 @@
 
 #define FUZZ_NOW    ((int64_t) 1800000000 * 1000)
 
-#define FUZZ_WARNING(name)  ((uint32_t) 1 << WAFCERT_WARN_##name)
+#define FUZZ_WARNING(name)  wafcert_warning(WAFCERT_WARN_##name)
 
 /* What is not found again in what was mended. */
 #define FUZZ_GONE                                                             \
@@ -30,7 +30,7 @@ static json_t *fuzz_render(const wafcert_bundle_t *bundle, ngx_uint_t parts);
 static void fuzz_item(const wafcert_record_t *record);
 static ngx_str_t fuzz_member(json_t *root, const char *name);
 static void fuzz_same_facts(const wafcert_facts_t *one,
-    const wafcert_facts_t *two, uint32_t warnings);
+    const wafcert_facts_t *two, uint64_t warnings);
 static void fuzz_same_chain(const wafcert_facts_t *one,
     const wafcert_facts_t *two);
 static ngx_uint_t fuzz_same(const ngx_str_t *one, const ngx_str_t *two);
@@ -291,7 +291,7 @@ fuzz_member(json_t *root, const char *name)
 
 static void
 fuzz_same_facts(const wafcert_facts_t *one, const wafcert_facts_t *two,
-    uint32_t warnings)
+    uint64_t warnings)
 {
     fuzz_assert(fuzz_same(&one->serial_number, &two->serial_number));
     fuzz_assert(fuzz_same(&one->cert_type, &two->cert_type));

@@ -202,6 +202,7 @@ struct ngx_http_wafcert_ctx_s {
     ngx_wafcert_commit_t          commit;
     ngx_wafcert_wait_t            wait;
     ngx_msec_t                    deadline;
+    ngx_uint_t                    turns;          /* it was judged in */
     unsigned                      dry_run:1;
     unsigned                      alone:1;        /* by what is sent only */
     unsigned                      validated:1;    /* "bundle" is to be freed */
@@ -309,7 +310,8 @@ ngx_int_t ngx_http_wafcert_upload(ngx_http_wafcert_ctx_t *ctx);
 
 /* Makes ctx->bundle of two PEM texts, one of which may be NULL. */
 ngx_int_t ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key);
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key,
+    ngx_uint_t patient);
 
 /*
  * Reads ctx->current, as ngx_http_wafcert_get().  What was read before, and

@@ -34,6 +34,8 @@ static ngx_int_t ngx_http_wafcert_edge_call(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_edge_pass(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_edge_body(ngx_http_request_t *r);
+static void ngx_http_wafcert_edge_proceed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_edge_judge(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_edge_member(ngx_http_request_t *r,
@@ -435,14 +437,35 @@ ngx_http_wafcert_edge_pass(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 static void
 ngx_http_wafcert_edge_body(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_wafcert_ctx_t       *ctx;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
+    ngx_http_wafcert_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
+
+    if (ngx_http_wafcert_upload(ctx) != NGX_OK) {
+        ngx_http_finalize_request(r, ngx_http_wafcert_refuse(r));
+        return;
+    }
+
+    ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_edge_proceed);
+    ngx_http_wafcert_edge_proceed(r, ctx);
+}
+
+
+static void
+ngx_http_wafcert_edge_proceed(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                     rc;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
     rc = ngx_http_wafcert_edge_judge(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        return;
+    }
 
     if (rc == NGX_ERROR) {
         rc = ngx_http_wafcert_no_memory(ctx);
@@ -479,11 +502,6 @@ ngx_http_wafcert_edge_judge(ngx_http_request_t *r,
     ngx_int_t          rc;
     wafcert_upload_t  *upload;
 
-    rc = ngx_http_wafcert_upload(ctx);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
     upload = &ctx->upload;
     ctx->name = upload->name;
 
@@ -493,7 +511,7 @@ ngx_http_wafcert_edge_judge(ngx_http_request_t *r,
 
     if (upload->content.data && upload->key.data) {
         rc = ngx_http_wafcert_judge_upload(r, ctx, &upload->content,
-                                           &upload->key);
+                                           &upload->key, 1);
     } else {
         rc = ngx_http_wafcert_edge_member(r, ctx);
     }
@@ -531,7 +549,7 @@ ngx_http_wafcert_edge_member(ngx_http_request_t *r,
             rc = ngx_http_wafcert_current_pem(r, ctx, &content, &key);
 
             return rc == NGX_OK
-                   ? ngx_http_wafcert_judge_upload(r, ctx, &content, &key)
+                   ? ngx_http_wafcert_judge_upload(r, ctx, &content, &key, 1)
                    : rc;
         }
 
@@ -542,7 +560,7 @@ ngx_http_wafcert_edge_member(ngx_http_request_t *r,
 
     return ngx_http_wafcert_judge_upload(r, ctx,
                             upload->content.data ? &upload->content : NULL,
-                            upload->key.data ? &upload->key : NULL);
+                            upload->key.data ? &upload->key : NULL, 1);
 }
 
 

@@ -678,7 +678,7 @@ ngx_http_wafcert_record_pair(ngx_http_request_t *r,
         rc = ngx_http_wafcert_current_pem(r, ctx, &content, &key);
 
         if (rc == NGX_OK) {
-            rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key);
+            rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key, 0);
         }
 
         if (rc != NGX_OK) {

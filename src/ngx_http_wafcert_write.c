@@ -14,6 +14,9 @@
 
 #define NGX_HTTP_WAFCERT_POOL  1024
 
+/* in which the signatures of an upload are verified, at most */
+#define NGX_HTTP_WAFCERT_TURNS  32
+
 /* identifiers that are made at once */
 #define NGX_HTTP_WAFCERT_IDS   64
 
@@ -182,8 +185,8 @@ ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
 
 /*
  * NGX_AGAIN: another change came first, judge again.  NGX_BUSY: another one is
- * under way.  NGX_DONE: this one is being committed, or its answer is yet to
- * be made.  NGX_DECLINED: refused.
+ * under way.  NGX_DONE: this one is being committed, or is to be judged
+ * further, or its answer is yet to be made.  NGX_DECLINED: refused.
  * Otherwise what finalizes the request.
  */
 
@@ -198,6 +201,11 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     store = wlcf->shm_zone->data;
 
     rc = ctx->prepared ? NGX_OK : ngx_http_wafcert_prepare(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        return NGX_DONE;
+    }
 
     if (rc == NGX_ERROR) {
         return ngx_http_wafcert_no_memory(ctx);
@@ -360,7 +368,7 @@ ngx_http_wafcert_prepare_create(ngx_http_request_t *r,
 
     if (!ctx->validated) {
         rc = ngx_http_wafcert_judge_upload(r, ctx, &ctx->upload.content,
-                                           &ctx->upload.key);
+                                           &ctx->upload.key, 1);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -438,7 +446,7 @@ ngx_http_wafcert_prepare_modify(ngx_http_request_t *r,
                 return NGX_ERROR;
             }
 
-            rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key);
+            rc = ngx_http_wafcert_judge_upload(r, ctx, &content, &key, 1);
             if (rc != NGX_OK) {
                 return rc;
             }
@@ -514,7 +522,8 @@ ngx_http_wafcert_judge_current(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key)
+    ngx_http_wafcert_ctx_t *ctx, ngx_str_t *content, ngx_str_t *key,
+    ngx_uint_t patient)
 {
     ngx_int_t                      rc;
     wafcert_policy_t               policy;
@@ -533,6 +542,10 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     /* an edge passes them on, and what is stored was accepted */
 
     policy.many_hosts = ctx->conf->edge;
+
+    /* others may have made the validator forget what it had verified */
+
+    policy.patient = patient && ctx->turns++ < NGX_HTTP_WAFCERT_TURNS;
 
     if (ctx->upload.content.data == NULL) {
         policy.max_hosts = 0;

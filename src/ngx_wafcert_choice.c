@@ -413,7 +413,7 @@ ngx_wafcert_grade(ngx_wafcert_node_t *n, ngx_uint_t wildcard, int64_t now)
         grade |= NGX_WAFCERT_GRADE_EXACT;
     }
 
-    if (!(n->warnings & (1u << WAFCERT_WARN_CHAIN_INCOMPLETE))) {
+    if (!(n->warnings & wafcert_warning(WAFCERT_WARN_CHAIN_INCOMPLETE))) {
         grade |= NGX_WAFCERT_GRADE_COMPLETE;
     }
 

@@ -55,7 +55,7 @@ typedef struct {
     int64_t                  not_after;
     int64_t                  trying;        /* a thread is, till then */
     uint32_t                 revision;
-    uint32_t                 warnings;
+    uint64_t                 warnings;
     uint32_t                 der_len;
     uint32_t                 key_len;
     uint32_t                 hosts_len;

@@ -10,15 +10,16 @@
 #include <openssl/provider.h>
 #include "wafcert_cert.h"
 #include "wafcert_chain.h"
+#include "wafcert_fault.h"
 #include "wafcert_key.h"
 #include "wafcert_x509.h"
 
 
-/*
- * In units of 100 us: enough for eight links of RSA or P-256, or for one of
- * P-384, or for a key of P-384 and two of the former.
- */
-#define WAFCERT_BUDGET  8
+/* In units of 100 us: a key of P-384, and a signature by another one. */
+#define WAFCERT_BUDGET  14
+
+/* of names with constraints, which takes 1 ms; more are not judged */
+#define WAFCERT_COMPARES  40000
 
 /* beside wafcert_max_hosts: repeated ones, mail addresses, those of issuers */
 #define WAFCERT_OTHER_NAMES  8000
@@ -60,6 +61,7 @@ static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
 static ngx_int_t wafcert_job_hosts(wafcert_job_t *job);
 static ngx_int_t wafcert_job_rsa(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
+static ngx_int_t wafcert_job_order(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
 static ngx_int_t wafcert_job_probe(wafcert_job_t *job);
@@ -230,6 +232,8 @@ wafcert_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
     validator->max_hosts = policy->max_hosts;
     validator->parts = 0;
     validator->stored = policy->stored;
+    validator->patient = policy->patient;
+    validator->compares = WAFCERT_COMPARES;
 
     /* what the caller has in the queue stays, what we leave does not */
 
@@ -822,25 +826,55 @@ wafcert_job_dates(wafcert_job_t *job)
 
 
 static ngx_int_t
+wafcert_job_order(wafcert_job_t *job)
+{
+    ngx_int_t         rc;
+    wafcert_chain_t  *chain;
+
+    chain = &job->chain;
+
+    rc = wafcert_chain_verify(job->validator, chain);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    wafcert_chain_order(job->validator, chain, job->leaf, job->now,
+                        job->policy->chain != WAFCERT_CHAIN_KEEP);
+
+    rc = wafcert_chain_judge(chain, job->verdict);
+
+    if (rc == NGX_OK) {
+        rc = wafcert_fault_leaf(job->validator, job->leaf->cert,
+                                job->leaf->block, &chain->warnings,
+                                job->verdict);
+    }
+
+    if (rc != NGX_OK || job->policy->chain != WAFCERT_CHAIN_STRICT) {
+        return rc;
+    }
+
+    return wafcert_chain_strict(chain, job->verdict);
+}
+
+
+static ngx_int_t
 wafcert_job_chain(wafcert_job_t *job)
 {
+    ngx_int_t         rc;
     ngx_uint_t        i, level;
     wafcert_chain_t  *chain;
     wafcert_facts_t  *facts;
 
     chain = &job->chain;
 
-    if (job->policy->chain == WAFCERT_CHAIN_KEEP) {
+    if (job->policy->stored) {
         wafcert_chain_keep(chain);
 
     } else {
-        wafcert_chain_order(job->validator, chain, job->leaf, job->now);
-    }
-
-    if (job->policy->chain == WAFCERT_CHAIN_STRICT
-        && wafcert_chain_judge(chain, job->verdict) != NGX_OK)
-    {
-        return NGX_DECLINED;
+        rc = wafcert_job_order(job);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     job->bundle->facts.warnings |= chain->warnings;
@@ -857,7 +891,7 @@ wafcert_job_chain(wafcert_job_t *job)
         wafcert_job_warn(job, WAFCERT_WARN_WEAK_KEY);
     }
 
-    if (job->leaf->cert->hosts.len == 0) {
+    if (!job->leaf->cert->usable) {
         wafcert_job_warn(job, WAFCERT_WARN_NO_HOSTS);
     }
 
@@ -1029,7 +1063,7 @@ wafcert_facts_string(ngx_str_t *dst, const ngx_str_t *src, u_char *p)
 static void
 wafcert_job_warn(wafcert_job_t *job, wafcert_warning_e warning)
 {
-    job->bundle->facts.warnings |= (uint32_t) 1 << warning;
+    job->bundle->facts.warnings |= wafcert_warning(warning);
 }
 
 

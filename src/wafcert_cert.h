@@ -64,7 +64,7 @@ typedef struct {
     ngx_str_t              hosts;         /* each ends with a NUL byte */
     ngx_uint_t             many_hosts;    /* there are more than allowed */
     int64_t                not_before;    /* ms since 1970 UTC */
-    uint32_t               warnings;      /* 1 << wafcert_warning_e */
+    uint64_t               warnings;      /* wafcert_warning() */
     wafcert_type_e         type;
     ngx_uint_t             level;         /* highest that accepts the chain */
     ngx_uint_t             handicap;      /* wafcert_probe_handicap(), or 0 */
@@ -96,6 +96,7 @@ typedef struct {
     unsigned               many_hosts:1;  /* more are accepted, and told */
     unsigned               stored:1;      /* judged before: as it is */
     unsigned               served:1;      /* OpenSSL is to load it, too */
+    unsigned               patient:1;     /* the caller may come again */
 } wafcert_policy_t;
 
 
@@ -143,6 +144,11 @@ ngx_int_t wafcert_hmac_sha256(wafcert_validator_t *validator,
  *
  * NGX_OK: "bundle" must be freed, which cleanses the key.  NGX_DECLINED:
  * "verdict" tells why, nothing is to be freed.  NGX_ERROR: no memory.
+ *
+ * NGX_AGAIN: there are signatures that one turn of the event loop has no time
+ * for.  Called again in another turn it is further, for it remembers what it
+ * has verified; nothing is to be freed.  Who is not "patient" gets a chain of
+ * which such signatures are not verified.
  */
 ngx_int_t wafcert_validate(wafcert_validator_t *validator,
     wafcert_bundle_t *bundle, const ngx_str_t *content, const ngx_str_t *key,

@@ -7,19 +7,60 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "wafcert_chain.h"
+#include "wafcert_fault.h"
+
+
+/* paths that are looked at; a chain in its order has one */
+#define WAFCERT_CHAIN_PATHS  200
+
+
+/* A path from the leaf on, which is tried, and the best one so far. */
+
+typedef struct {
+    wafcert_validator_t *validator;
+    wafcert_chain_t     *chain;
+    int64_t              now;
+    ngx_uint_t           paths;
+
+    ngx_uint_t           n;
+    wafcert_sent_t      *path[WAFCERT_CHAIN_MAX];
+
+    ngx_uint_t           nbest;       /* 0: there is none yet */
+    wafcert_sent_t      *best[WAFCERT_CHAIN_MAX];
+    ngx_uint_t           faults;      /* of the best one */
+    uint64_t             warnings;
+} wafcert_walk_t;
 
 
 static void wafcert_chain_duplicates(wafcert_chain_t *chain);
-static wafcert_sent_t *wafcert_chain_issuer(wafcert_validator_t *validator,
-    wafcert_chain_t *chain, const wafcert_sent_t *sent, int64_t now);
-static ngx_uint_t wafcert_chain_link(wafcert_validator_t *validator,
-    wafcert_x509_t *cert, wafcert_x509_t *issuer);
-static void wafcert_chain_roots(wafcert_chain_t *chain);
+static ngx_int_t wafcert_chain_issuers(wafcert_validator_t *validator,
+    wafcert_chain_t *chain, ngx_uint_t i);
+static ngx_uint_t wafcert_chain_candidates(const wafcert_chain_t *chain,
+    ngx_uint_t i, ngx_uint_t *candidates);
+static wafcert_issued_e wafcert_chain_try(wafcert_validator_t *validator,
+    const wafcert_chain_t *chain, ngx_uint_t i, ngx_uint_t j);
+static ngx_uint_t wafcert_chain_same_key(const wafcert_sent_t *one,
+    const wafcert_sent_t *two);
+static ngx_uint_t wafcert_chain_identified(const wafcert_sent_t *sent,
+    const wafcert_sent_t *issuer);
+static void wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i);
+static ngx_uint_t wafcert_chain_next(const wafcert_chain_t *chain,
+    ngx_uint_t i, ngx_uint_t j);
+static ngx_uint_t wafcert_chain_is_root(const wafcert_chain_t *chain,
+    ngx_uint_t i);
+static void wafcert_chain_walk(wafcert_walk_t *walk);
+static ngx_uint_t wafcert_chain_was_here(const wafcert_walk_t *walk,
+    const wafcert_sent_t *sent);
+static void wafcert_chain_path(wafcert_walk_t *walk);
+static uint64_t wafcert_chain_faults(const wafcert_walk_t *walk,
+    ngx_uint_t n);
+static ngx_uint_t wafcert_chain_constrained(const wafcert_walk_t *walk,
+    ngx_uint_t i, ngx_uint_t n);
 static void wafcert_chain_warn(wafcert_chain_t *chain);
 static ngx_uint_t wafcert_chain_incomplete(const wafcert_chain_t *chain);
 
 
-#define wafcert_chain_warning(warning)  ((uint32_t) 1 << (warning))
+#define wafcert_chain_index(chain, s)   ((ngx_uint_t) ((s) - (chain)->sent))
 
 
 void
@@ -33,51 +74,133 @@ wafcert_chain_keep(wafcert_chain_t *chain)
     }
 
     chain->nkept = chain->nsent;
+}
 
-    if (wafcert_chain_incomplete(chain)) {
-        chain->warnings |=
-                       wafcert_chain_warning(WAFCERT_WARN_CHAIN_INCOMPLETE);
+
+ngx_int_t
+wafcert_chain_verify(wafcert_validator_t *validator, wafcert_chain_t *chain)
+{
+    ngx_uint_t  i;
+
+    wafcert_chain_duplicates(chain);
+
+    for (i = 0; i < chain->nsent; i++) {
+
+        if (chain->sent[i].state != WAFCERT_SENT_DUPLICATE
+            && wafcert_chain_issuers(validator, chain, i) != NGX_OK)
+        {
+            return NGX_AGAIN;
+        }
     }
+
+    return NGX_OK;
 }
 
 
 void
 wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
-    wafcert_sent_t *leaf, int64_t now)
+    wafcert_sent_t *leaf, int64_t now, ngx_uint_t repair)
 {
-    wafcert_sent_t  *last;
+    ngx_uint_t       i;
+    wafcert_walk_t   walk;
+    wafcert_sent_t  *sent;
 
-    wafcert_chain_duplicates(chain);
+    ngx_memzero(&walk, sizeof(wafcert_walk_t));
 
-    last = leaf;
+    walk.validator = validator;
+    walk.chain = chain;
+    walk.now = now;
+    walk.path[walk.n++] = leaf;
 
-    for ( ;; ) {
-        last->state = WAFCERT_SENT_KEPT;
-        chain->kept[chain->nkept++] = last;
+    wafcert_chain_walk(&walk);
 
-        if (last->cert->self_signed) {
-            break;
-        }
+    chain->warnings |= walk.warnings;
 
-        last = wafcert_chain_issuer(validator, chain, last, now);
+    if (!repair) {
+        wafcert_chain_keep(chain);
+        wafcert_chain_warn(chain);
+        return;
+    }
 
-        if (last == NULL) {
-            break;
-        }
+    wafcert_chain_reach(chain, wafcert_chain_index(chain, leaf));
 
-        if (last->cert->self_signed) {
-            last->state = WAFCERT_SENT_ROOT;
-            break;
+    for (i = 0; i < walk.nbest; i++) {
+        walk.best[i]->state = WAFCERT_SENT_KEPT;
+        chain->kept[chain->nkept++] = walk.best[i];
+    }
+
+    for (i = 0; i < chain->nsent; i++) {
+        sent = &chain->sent[i];
+
+        if (sent->state == WAFCERT_SENT_REACHED) {
+            sent->state = WAFCERT_SENT_KEPT;
+            chain->kept[chain->nkept++] = sent;
         }
     }
 
-    wafcert_chain_roots(chain);
     wafcert_chain_warn(chain);
 }
 
 
 ngx_int_t
 wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
+{
+    ngx_uint_t             i, j, n;
+    const wafcert_sent_t  *sent, *issuer;
+
+    for (n = 0; n < chain->nkept; n++) {
+        sent = chain->kept[n];
+        i = wafcert_chain_index(chain, sent);
+
+        if (sent->cert->algorithms_differ) {
+            return wafcert_refuse(verdict, WAFCERT_CERT_ALGORITHM_MISMATCH,
+                                  "block %lu of content, %.*s, names one "
+                                  "algorithm of its signature inside of what "
+                                  "is signed, and another one outside",
+                                  (u_long) sent->block,
+                                  (int) ngx_min(sent->cert->subject.len, 100),
+                                  sent->cert->subject.data);
+        }
+
+        issuer = NULL;
+
+        for (j = 0; j < chain->nsent; j++) {
+
+            if (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
+                || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
+            {
+                break;
+            }
+
+            if (chain->issued[i][j] == WAFCERT_ISSUED_NOT
+                && wafcert_chain_identified(sent, &chain->sent[j]))
+            {
+                issuer = &chain->sent[j];
+            }
+        }
+
+        if (j < chain->nsent || issuer == NULL) {
+            continue;
+        }
+
+        return wafcert_refuse(verdict, WAFCERT_CHAIN_SIGNATURE,
+                              "block %lu of content, %.*s, was changed after "
+                              "it was signed: its issuer is %s %lu, by name "
+                              "and key identifier, whose key did not make "
+                              "its signature",
+                              (u_long) sent->block,
+                              (int) ngx_min(sent->cert->subject.len, 100),
+                              sent->cert->subject.data,
+                              issuer == sent ? "itself, block" : "block",
+                              (u_long) issuer->block);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+wafcert_chain_strict(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
 {
     ngx_uint_t             i;
     const wafcert_sent_t  *sent;
@@ -128,8 +251,8 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
 
         if (chain->kept[i] < chain->kept[i - 1]) {
             return wafcert_refuse(verdict, WAFCERT_CHAIN_BROKEN,
-                                  "block %lu of content was issued by block "
-                                  "%lu, which must follow it",
+                                  "block %lu of content must stand before "
+                                  "block %lu",
                                   (u_long) chain->kept[i - 1]->block,
                                   (u_long) chain->kept[i]->block);
         }
@@ -164,126 +287,376 @@ wafcert_chain_duplicates(wafcert_chain_t *chain)
 
 
 /*
- * Of several (cross-signed) issuers: one that is proved before one that is
- * likely, a valid one before an expired one, and one that reaches further
- * before a root, which would end the chain; then as sent.
+ * The key identifiers tell whose signature is tried first, and prove nothing:
+ * anybody can write them.  Where one key has signed, no other one has.
  */
 
-static wafcert_sent_t *
-wafcert_chain_issuer(wafcert_validator_t *validator, wafcert_chain_t *chain,
-    const wafcert_sent_t *sent, int64_t now)
+static ngx_int_t
+wafcert_chain_issuers(wafcert_validator_t *validator, wafcert_chain_t *chain,
+    ngx_uint_t i)
 {
-    ngx_uint_t       i, score, best;
-    wafcert_x509_t  *cert;
-    wafcert_sent_t  *issuer;
+    u_char      *issued;
+    ngx_uint_t   j, k, n, proved, candidates[WAFCERT_CHAIN_MAX];
 
-    best = 0;
-    issuer = NULL;
+    issued = chain->issued[i];
+    proved = 0;
 
-    for (i = 0; i < chain->nsent; i++) {
+    n = wafcert_chain_candidates(chain, i, candidates);
 
-        if (chain->sent[i].state != WAFCERT_SENT_FREE) {
-            continue;
-        }
+    for (j = 0; j < n; j++) {
 
-        cert = chain->sent[i].cert;
-
-        score = wafcert_chain_link(validator, sent->cert, cert);
-        if (score == 0) {
-            continue;
-        }
-
-        score *= 4;
-
-        if (cert->not_before <= now && now <= cert->not_after) {
-            score += 2;
-        }
-
-        if (!cert->self_signed) {
-            score += 1;
-        }
-
-        if (score > best) {
-            best = score;
-            issuer = &chain->sent[i];
-        }
-    }
-
-    return issuer;
-}
-
-
-/*
- * 2: it is the issuer, 1: it may be, 0: it is not.
- *
- * Key identifiers that are there and equal are believed: CAs derive them
- * from the key, so two keys have the same one only if somebody wants it,
- * and who does that to his own chain gets one that clients refuse, and harms
- * nobody else.  A signature, 20 to 800 us, is verified only where the
- * identifiers decide nothing, or speak against a name that fits: if it holds,
- * some clients can use the chain, and to leave the issuer out would break it
- * for all.
- */
-
-static ngx_uint_t
-wafcert_chain_link(wafcert_validator_t *validator, wafcert_x509_t *cert,
-    wafcert_x509_t *issuer)
-{
-    ngx_uint_t  identified;
-
-    if (issuer->not_ca || !wafcert_x509_issued(cert, issuer)) {
-        return 0;
-    }
-
-    identified = cert->authority_id.len && issuer->key_id.len;
-
-    if (identified
-        && cert->authority_id.len == issuer->key_id.len
-        && ngx_memcmp(cert->authority_id.data, issuer->key_id.data,
-                      issuer->key_id.len) == 0)
-    {
-        return 2;
-    }
-
-    switch (wafcert_x509_signed_by(validator, cert, issuer)) {
-
-    case NGX_OK:
-        return 2;
-
-    case NGX_AGAIN:
-        return identified ? 0 : 1;
-
-    default:
-        return 0;
-    }
-}
-
-
-/*
- * Where a cross-signed certificate was preferred, the root of the same name
- * is left over; it is no stranger to the chain.
- */
-
-static void
-wafcert_chain_roots(wafcert_chain_t *chain)
-{
-    ngx_uint_t       i, n;
-    wafcert_sent_t  *sent;
-
-    for (i = 0; i < chain->nsent; i++) {
-        sent = &chain->sent[i];
-
-        if (sent->state != WAFCERT_SENT_FREE || !sent->cert->self_signed) {
-            continue;
-        }
-
-        for (n = 0; n < chain->nkept; n++) {
-            if (wafcert_x509_issued(chain->kept[n]->cert, sent->cert)) {
-                sent->state = WAFCERT_SENT_ROOT;
+        for (k = 0; k < j; k++) {
+            if (wafcert_chain_same_key(&chain->sent[candidates[j]],
+                                       &chain->sent[candidates[k]]))
+            {
                 break;
             }
         }
+
+        if (k < j) {
+            issued[candidates[j]] = issued[candidates[k]];
+            continue;
+        }
+
+        if (proved) {
+            issued[candidates[j]] = WAFCERT_ISSUED_NOT;
+            continue;
+        }
+
+        issued[candidates[j]] = wafcert_chain_try(validator, chain, i,
+                                                  candidates[j]);
+
+        if (issued[candidates[j]] == WAFCERT_ISSUED_UNKNOWN) {
+            return NGX_AGAIN;
+        }
+
+        proved = (issued[candidates[j]] == WAFCERT_ISSUED_PROVED);
     }
+
+    return NGX_OK;
+}
+
+
+/* all whose name fits, perhaps itself */
+
+static ngx_uint_t
+wafcert_chain_candidates(const wafcert_chain_t *chain, ngx_uint_t i,
+    ngx_uint_t *candidates)
+{
+    ngx_uint_t             j, n, identified;
+    const wafcert_sent_t  *sent, *issuer;
+
+    n = 0;
+    sent = &chain->sent[i];
+
+    for (identified = 2; identified; identified--) {
+
+        for (j = 0; j < chain->nsent; j++) {
+            issuer = &chain->sent[j];
+
+            if (issuer->state == WAFCERT_SENT_DUPLICATE
+                || wafcert_chain_identified(sent, issuer) != identified - 1
+                || !wafcert_x509_issued(sent->cert, issuer->cert))
+            {
+                continue;
+            }
+
+            candidates[n++] = j;
+        }
+    }
+
+    return n;
+}
+
+
+static wafcert_issued_e
+wafcert_chain_try(wafcert_validator_t *validator, const wafcert_chain_t *chain,
+    ngx_uint_t i, ngx_uint_t j)
+{
+    switch (wafcert_x509_signed_by(validator, chain->sent[i].cert,
+                                   chain->sent[j].cert))
+    {
+    case NGX_OK:
+        return WAFCERT_ISSUED_PROVED;
+
+    case NGX_DECLINED:
+        return WAFCERT_ISSUED_NOT;
+
+    case NGX_BUSY:
+        return WAFCERT_ISSUED_UNKNOWN;
+
+    default:
+        return WAFCERT_ISSUED_MAYBE;
+    }
+}
+
+
+static ngx_uint_t
+wafcert_chain_same_key(const wafcert_sent_t *one, const wafcert_sent_t *two)
+{
+    return one->cert->spki.len == two->cert->spki.len
+           && ngx_memcmp(one->cert->spki.data, two->cert->spki.data,
+                         one->cert->spki.len)
+              == 0;
+}
+
+
+/* whether the certificate has, and says, the issuer's key identifier */
+
+static ngx_uint_t
+wafcert_chain_identified(const wafcert_sent_t *sent,
+    const wafcert_sent_t *issuer)
+{
+    const ngx_str_t  *id, *key_id;
+
+    id = &sent->cert->authority_id;
+    key_id = &issuer->cert->key_id;
+
+    return id->len && id->len == key_id->len
+           && ngx_memcmp(id->data, key_id->data, id->len) == 0;
+}
+
+
+/* Whether a path that comes to i may go on to j. */
+
+static ngx_uint_t
+wafcert_chain_next(const wafcert_chain_t *chain, ngx_uint_t i, ngx_uint_t j)
+{
+    return (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
+            || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
+           && !wafcert_chain_same_key(&chain->sent[i], &chain->sent[j]);
+}
+
+
+/*
+ * By its signature: a CA that changes its key issues a certificate for the
+ * new one, by the old one, of which subject and issuer are equal, too.
+ */
+
+static ngx_uint_t
+wafcert_chain_is_root(const wafcert_chain_t *chain, ngx_uint_t i)
+{
+    return chain->issued[i][i] == WAFCERT_ISSUED_PROVED;
+}
+
+
+static void
+wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i)
+{
+    ngx_uint_t       j;
+    wafcert_sent_t  *sent;
+
+    chain->sent[i].state = WAFCERT_SENT_REACHED;
+
+    for (j = 0; j < chain->nsent; j++) {
+        sent = &chain->sent[j];
+
+        if (sent->state != WAFCERT_SENT_FREE
+            || !wafcert_chain_next(chain, i, j))
+        {
+            continue;
+        }
+
+        if (wafcert_chain_is_root(chain, j)) {
+            sent->state = WAFCERT_SENT_ROOT;
+
+        } else {
+            wafcert_chain_reach(chain, j);
+        }
+    }
+}
+
+
+/*
+ * Goes on to each issuer, those that are proved first, and as sent.  Where a
+ * root was sent, the path that ends there is one, too.
+ */
+
+static void
+wafcert_chain_walk(wafcert_walk_t *walk)
+{
+    ngx_uint_t        i, j, end;
+    wafcert_sent_t   *sent;
+    wafcert_issued_e  issued;
+    wafcert_chain_t  *chain;
+
+    chain = walk->chain;
+    i = wafcert_chain_index(chain, walk->path[walk->n - 1]);
+    end = 1;
+
+    for (issued = WAFCERT_ISSUED_PROVED;
+         issued >= WAFCERT_ISSUED_MAYBE;
+         issued--)
+    {
+        for (j = 0; j < chain->nsent; j++) {
+            sent = &chain->sent[j];
+
+            if (chain->issued[i][j] != issued
+                || wafcert_chain_is_root(chain, j)
+                || wafcert_chain_was_here(walk, sent))
+            {
+                continue;
+            }
+
+            end = 0;
+
+            if (walk->paths == WAFCERT_CHAIN_PATHS) {
+                return;
+            }
+
+            walk->path[walk->n++] = sent;
+            wafcert_chain_walk(walk);
+            walk->n--;
+        }
+    }
+
+    for (j = 0; j < chain->nsent && !end; j++) {
+        end = wafcert_chain_is_root(chain, j)
+              && wafcert_chain_next(chain, i, j);
+    }
+
+    if (end) {
+        wafcert_chain_path(walk);
+    }
+}
+
+
+/* each subject and key once: two CAs may have certified each other */
+
+static ngx_uint_t
+wafcert_chain_was_here(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
+{
+    ngx_uint_t       n;
+    wafcert_x509_t  *cert;
+
+    for (n = 0; n < walk->n; n++) {
+        cert = walk->path[n]->cert;
+
+        if (wafcert_chain_same_key(walk->path[n], sent)
+            && cert->subject.len == sent->cert->subject.len
+            && ngx_memcmp(cert->subject.data, sent->cert->subject.data,
+                          cert->subject.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+wafcert_chain_path(wafcert_walk_t *walk)
+{
+    uint64_t    faults, nearest;
+    ngx_uint_t  i, n;
+
+    n = 0;
+    nearest = 0;
+
+    for (i = 1; i < walk->n; i++) {
+        faults = wafcert_chain_faults(walk, i);
+
+        if (faults) {
+            nearest = nearest ? nearest : faults;
+            n++;
+        }
+    }
+
+    walk->paths++;
+
+    if (walk->nbest && walk->faults <= n) {
+        return;
+    }
+
+    walk->nbest = walk->n;
+    walk->faults = n;
+    walk->warnings = nearest;
+
+    ngx_memcpy(walk->best, walk->path, walk->n * sizeof(wafcert_sent_t *));
+}
+
+
+/* Of the n-th of the path, which is an issuer, as warnings. */
+
+static uint64_t
+wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
+{
+    uint64_t         faults;
+    ngx_uint_t       i;
+    wafcert_x509_t  *cert, *issuer;
+    wafcert_sent_t  *sent;
+
+    sent = walk->path[n - 1];
+    cert = sent->cert;
+    issuer = walk->path[n]->cert;
+
+    faults = wafcert_fault_issuer(walk->validator, issuer);
+
+    if (issuer->is_ca && n - 1 > issuer->path_length) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_PATH_LENGTH);
+    }
+
+    for (i = 0; i < n; i++) {
+        if (wafcert_chain_constrained(walk, i, n)) {
+            faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NAME_CONSTRAINTS);
+            break;
+        }
+    }
+
+    if (issuer->not_after < walk->now) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_EXPIRED);
+    }
+
+    if (issuer->not_before > walk->now) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NOT_YET_VALID);
+    }
+
+    if (cert->issuer_der.len != issuer->subject_der.len
+        || ngx_memcmp(cert->issuer_der.data, issuer->subject_der.data,
+                      cert->issuer_der.len)
+           != 0)
+    {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NAME_ENCODING);
+    }
+
+    if (cert->authority_id.len && issuer->key_id.len
+        && !wafcert_chain_identified(sent, walk->path[n]))
+    {
+        faults |= wafcert_warning(WAFCERT_WARN_KEY_ID_MISMATCH);
+    }
+
+    return faults;
+}
+
+
+/*
+ * Many paths may have the two, so it is judged once.  A CA's certificate for
+ * its own new key is exempt: RFC 5280, 6.1.3 (b).
+ */
+
+static ngx_uint_t
+wafcert_chain_constrained(const wafcert_walk_t *walk, ngx_uint_t i,
+    ngx_uint_t n)
+{
+    u_char          *known;
+    wafcert_x509_t  *cert;
+
+    known = &walk->chain->constrained
+                          [wafcert_chain_index(walk->chain, walk->path[i])]
+                          [wafcert_chain_index(walk->chain, walk->path[n])];
+
+    if (*known == 0) {
+        cert = walk->path[i]->cert;
+
+        *known = 1 + ((i == 0 || !wafcert_x509_issued(cert, cert))
+                      && wafcert_fault_constrained(walk->validator, cert,
+                                                   walk->path[n]->cert,
+                                                   i == 0));
+    }
+
+    return *known - 1;
 }
 
 
@@ -311,7 +684,7 @@ wafcert_chain_warn(wafcert_chain_t *chain)
             warning = WAFCERT_WARN_CHAIN_REPAIRED;
         }
 
-        chain->warnings |= wafcert_chain_warning(warning);
+        chain->warnings |= wafcert_warning(warning);
     }
 
     for (i = 0; i < chain->nkept; i++) {
@@ -320,42 +693,34 @@ wafcert_chain_warn(wafcert_chain_t *chain)
                    : chain->kept[i] < chain->kept[i - 1])
         {
             chain->warnings |=
-                         wafcert_chain_warning(WAFCERT_WARN_CHAIN_REPAIRED);
+                         wafcert_warning(WAFCERT_WARN_CHAIN_REPAIRED);
         }
     }
 
     if (wafcert_chain_incomplete(chain)) {
         chain->warnings |=
-                       wafcert_chain_warning(WAFCERT_WARN_CHAIN_INCOMPLETE);
+                       wafcert_warning(WAFCERT_WARN_CHAIN_INCOMPLETE);
     }
 }
 
 
 /*
  * An intermediate whose issuer was not sent is normally issued by a root, and
- * which roots clients have is not known here.  So it is only a certificate
- * alone that is found to lack its issuer.
+ * which roots clients have is not known here.  So it is only the leaf that is
+ * found to lack its issuer.
  */
 
 static ngx_uint_t
 wafcert_chain_incomplete(const wafcert_chain_t *chain)
 {
-    ngx_uint_t  i;
+    ngx_uint_t  i, j;
 
-    if (chain->kept[0]->cert->self_signed) {
-        return 0;
-    }
+    i = wafcert_chain_index(chain, chain->kept[0]);
 
-    for (i = 0; i < chain->nsent; i++) {
-        if (chain->sent[i].state == WAFCERT_SENT_ROOT) {
-            return 0;
-        }
-    }
-
-    /* under "keep", what follows the leaf may be anything */
-
-    for (i = 1; i < chain->nkept; i++) {
-        if (wafcert_x509_issued(chain->kept[0]->cert, chain->kept[i]->cert)) {
+    for (j = 0; j < chain->nsent; j++) {
+        if (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
+            || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
+        {
             return 0;
         }
     }

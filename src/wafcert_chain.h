@@ -22,6 +22,7 @@
 
 typedef enum {
     WAFCERT_SENT_FREE = 0,            /* has no place (yet) */
+    WAFCERT_SENT_REACHED,             /* some path from the leaf has it */
     WAFCERT_SENT_KEPT,
     WAFCERT_SENT_DUPLICATE,
     WAFCERT_SENT_ROOT
@@ -36,22 +37,56 @@ typedef struct {
 } wafcert_sent_t;
 
 
+/* Whether one was issued by another one. */
+
+typedef enum {
+    WAFCERT_ISSUED_UNKNOWN = 0,       /* it has another name, or not yet */
+    WAFCERT_ISSUED_NOT,               /* its key did not sign */
+    WAFCERT_ISSUED_MAYBE,             /* the signature is dear, or unknown */
+    WAFCERT_ISSUED_PROVED
+} wafcert_issued_e;
+
+
 typedef struct {
     ngx_uint_t           nsent;
     wafcert_sent_t       sent[WAFCERT_CHAIN_MAX];
+    u_char               issued[WAFCERT_CHAIN_MAX][WAFCERT_CHAIN_MAX];
+
+    /* whether name constraints forbid one: 1 + that, or 0: not yet known */
+    u_char               constrained[WAFCERT_CHAIN_MAX][WAFCERT_CHAIN_MAX];
 
     ngx_uint_t           nkept;
     wafcert_sent_t      *kept[WAFCERT_CHAIN_MAX];   /* leaf first */
-    uint32_t             warnings;
+    uint64_t             warnings;
 } wafcert_chain_t;
 
 
-/* Keeps all as it was sent. */
+/* Keeps all as it was sent, unseen. */
 void wafcert_chain_keep(wafcert_chain_t *chain);
 
-/* Keeps what leads from the leaf to its root, in this order. */
+/*
+ * Finds who has issued whom.  NGX_AGAIN: there is more to verify than one
+ * turn of the event loop has time for.
+ */
+ngx_int_t wafcert_chain_verify(wafcert_validator_t *validator,
+    wafcert_chain_t *chain);
+
+/*
+ * Keeps, if it is to repair, the leaf, then the best path from it, then what
+ * other paths have; a root that was sent is left out.  A path without faults
+ * of its issuers is the best one, and the first of those as sent.
+ */
 void wafcert_chain_order(wafcert_validator_t *validator,
-    wafcert_chain_t *chain, wafcert_sent_t *leaf, int64_t now);
+    wafcert_chain_t *chain, wafcert_sent_t *leaf, int64_t now,
+    ngx_uint_t repair);
+
+/* Refuses what was changed after it was signed: RFC 5280, 6.1.3 (a)(1). */
+ngx_int_t wafcert_chain_judge(const wafcert_chain_t *chain,
+    wafcert_verdict_t *verdict);
+
+/* Refuses what wafcert_chain_order() had to mend or has found missing. */
+ngx_int_t wafcert_chain_strict(const wafcert_chain_t *chain,
+    wafcert_verdict_t *verdict);
 
 /*
  * wafcert_probe.c: refuses what OpenSSL would not load for a handshake, and
@@ -60,10 +95,6 @@ void wafcert_chain_order(wafcert_validator_t *validator,
 ngx_int_t wafcert_probe(wafcert_validator_t *validator,
     wafcert_chain_t *chain, const wafcert_private_t *private,
     wafcert_bundle_t *bundle, wafcert_verdict_t *verdict);
-
-/* Refuses what wafcert_chain_order() had to mend or has found missing. */
-ngx_int_t wafcert_chain_judge(const wafcert_chain_t *chain,
-    wafcert_verdict_t *verdict);
 
 
 #endif /* _WAFCERT_CHAIN_H_INCLUDED_ */

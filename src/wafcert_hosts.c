@@ -44,6 +44,9 @@ static void wafcert_hosts_name(wafcert_names_t *list, const u_char *data,
     size_t len);
 static void wafcert_hosts_dns(wafcert_names_t *list, const u_char *data,
     size_t len);
+static ngx_uint_t wafcert_hosts_usable(const u_char *data, size_t len);
+static void wafcert_hosts_other(wafcert_names_t *list, const u_char *data,
+    size_t len, ngx_uint_t uri);
 static void wafcert_hosts_address(wafcert_names_t *list, const u_char *data,
     size_t len);
 static size_t wafcert_hosts_copy(u_char *dst, const u_char *data, size_t len);
@@ -153,7 +156,11 @@ wafcert_hosts_walk(wafcert_names_t *list, ngx_str_t *names)
             break;
 
         case WAFCERT_NAME_EMAIL:
+            wafcert_hosts_other(list, tlv.body.data, tlv.body.len, 0);
+            break;
+
         case WAFCERT_NAME_URI:
+            wafcert_hosts_other(list, tlv.body.data, tlv.body.len, 1);
             break;
 
         default:
@@ -193,19 +200,26 @@ wafcert_hosts_decode(wafcert_names_t *list)
     for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         name = sk_GENERAL_NAME_value(names, i);
 
-        if (name->type != GEN_DNS && name->type != GEN_IPADD) {
-            continue;
-        }
+        switch (name->type) {
 
-        if (name->type == GEN_DNS) {
+        case GEN_DNS:
             string = name->d.dNSName;
             wafcert_hosts_dns(list, ASN1_STRING_get0_data(string),
                               ASN1_STRING_length(string));
+            break;
 
-        } else {
+        case GEN_IPADD:
             string = name->d.iPAddress;
             wafcert_hosts_address(list, ASN1_STRING_get0_data(string),
                                   ASN1_STRING_length(string));
+            break;
+
+        case GEN_EMAIL:
+        case GEN_URI:
+            string = name->d.ia5;
+            wafcert_hosts_other(list, ASN1_STRING_get0_data(string),
+                                ASN1_STRING_length(string),
+                                name->type == GEN_URI);
         }
     }
 
@@ -289,6 +303,7 @@ wafcert_hosts_text(wafcert_x509_t *cert, const u_char *text, size_t len)
 
     cert->hosts.len = wafcert_hosts_copy(cert->hosts.data, text, len);
     cert->nhosts = (cert->hosts.len != 0);
+    cert->usable = cert->nhosts;
 
     return NGX_OK;
 }
@@ -329,8 +344,13 @@ wafcert_hosts_name(wafcert_names_t *list, const u_char *data, size_t len)
 static void
 wafcert_hosts_dns(wafcert_names_t *list, const u_char *data, size_t len)
 {
-    char    text[INET6_ADDRSTRLEN];
-    u_char  addr[16];
+    char             text[INET6_ADDRSTRLEN];
+    u_char           addr[16];
+    wafcert_x509_t  *cert;
+
+    cert = list->cert;
+    cert->has_san = 1;
+    cert->has_dns = 1;
 
     if (len < sizeof(text)) {
         ngx_memcpy(text, data, len);
@@ -339,12 +359,78 @@ wafcert_hosts_dns(wafcert_names_t *list, const u_char *data, size_t len)
         if (inet_pton(AF_INET, text, addr) == 1
             || inet_pton(AF_INET6, text, addr) == 1)
         {
+            cert->odd_host = 1;
             list->found = 1;
             return;
         }
     }
 
+    if (wafcert_hosts_usable(data, len)) {
+        cert->usable = 1;
+
+    } else {
+        cert->odd_host = 1;
+    }
+
+    wafcert_hosts_other(list, data, len, 0);
     wafcert_hosts_name(list, data, len);
+}
+
+
+/* RFC 9525, 6.3: a star is the whole first label, or is none */
+
+static ngx_uint_t
+wafcert_hosts_usable(const u_char *data, size_t len)
+{
+    u_char  c, last;
+    size_t  i;
+
+    if (len > 2 && data[0] == '*' && data[1] == '.') {
+        data += 2;
+        len -= 2;
+    }
+
+    last = '.';
+
+    for (i = 0; i < len; i++) {
+        c = ngx_tolower(data[i]);
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
+            && c != '_' && (c != '.' || last == '.'))
+        {
+            return 0;
+        }
+
+        last = c;
+    }
+
+    return last != '.';
+}
+
+
+/* RFC 5280, 4.2.1.6: an IA5String, and a URI has a scheme */
+
+static void
+wafcert_hosts_other(wafcert_names_t *list, const u_char *data, size_t len,
+    ngx_uint_t uri)
+{
+    size_t      i;
+    ngx_uint_t  scheme;
+
+    scheme = 0;
+
+    for (i = 0; i < len; i++) {
+
+        if (data[i] >= 0x80 || (uri && data[i] <= 0x20)) {
+            list->cert->bad_san = 1;
+        }
+
+        scheme |= (data[i] == ':' && i != 0);
+    }
+
+    if (uri && !scheme) {
+        list->cert->bad_san = 1;
+    }
 }
 
 
@@ -367,8 +453,12 @@ wafcert_hosts_address(wafcert_names_t *list, const u_char *data, size_t len)
         break;
 
     default:
+        list->cert->bad_san = 1;
         return;
     }
+
+    list->cert->has_san = 1;
+    list->cert->usable = 1;
 
     if (inet_ntop(family, data, text, sizeof(text))) {
         wafcert_hosts_name(list, (u_char *) text, strlen(text));

@@ -125,7 +125,7 @@ typedef struct {
 
     /* what the reader makes of the facts, which it leaves NULL */
     ngx_str_t              content;       /* PEM */
-    uint32_t               warnings;      /* 1 << wafcert_warning_e */
+    uint64_t               warnings;      /* wafcert_warning() */
 
     ngx_str_t              clear;         /* in the text that was read */
     ngx_str_t              sealed;

@@ -27,7 +27,7 @@ static ngx_int_t wafcert_stored_string(ngx_str_t *str, size_t max,
     const char *name);
 static ngx_int_t wafcert_stored_integer(int64_t *value, const json_t *root,
     const char *name);
-static ngx_int_t wafcert_stored_warnings(uint32_t *warnings,
+static ngx_int_t wafcert_stored_warnings(uint64_t *warnings,
     const json_t *root);
 static ngx_int_t wafcert_stored_since(wafcert_stored_t *stored);
 static ngx_int_t wafcert_stored_split(wafcert_stored_t *stored,
@@ -192,7 +192,7 @@ wafcert_stored_integer(int64_t *value, const json_t *root, const char *name)
 
 
 static ngx_int_t
-wafcert_stored_warnings(uint32_t *warnings, const json_t *root)
+wafcert_stored_warnings(uint64_t *warnings, const json_t *root)
 {
     size_t        i;
     ngx_uint_t    n;
@@ -213,7 +213,7 @@ wafcert_stored_warnings(uint32_t *warnings, const json_t *root)
 
         for (n = 0; slug && n < WAFCERT_WARNINGS; n++) {
             if (strcmp(slug, wafcert_warning_slug(n)) == 0) {
-                *warnings |= 1u << n;
+                *warnings |= wafcert_warning(n);
             }
         }
     }

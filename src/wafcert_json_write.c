@@ -48,14 +48,14 @@ static void wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now);
 static const ngx_str_t *wafcert_json_warned_host(
     const wafcert_record_t *record, ngx_uint_t warning);
-static uint32_t wafcert_json_warnings(const wafcert_record_t *record,
+static uint64_t wafcert_json_warnings(const wafcert_record_t *record,
     int64_t now);
 static void wafcert_json_put_bind_host(wafcert_json_out_t *out,
     const ngx_str_t *hosts);
 static void wafcert_json_put_standing(wafcert_json_out_t *out,
     const wafcert_standing_t *standing);
 static void wafcert_json_put_slugs(wafcert_json_out_t *out,
-    uint32_t warnings);
+    uint64_t warnings);
 
 static void wafcert_json_open(wafcert_json_out_t *out, const char *bracket);
 static void wafcert_json_close(wafcert_json_out_t *out, const char *bracket);
@@ -448,7 +448,7 @@ static void
 wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now)
 {
-    uint32_t          warnings;
+    uint64_t          warnings;
     ngx_uint_t        i;
     const ngx_str_t  *issuer, *host;
 
@@ -463,7 +463,7 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
 
     for (i = 0; i < WAFCERT_WARNINGS; i++) {
 
-        if (!(warnings & (1u << i))) {
+        if (!(warnings & wafcert_warning(i))) {
             continue;
         }
 
@@ -521,43 +521,43 @@ wafcert_json_warned_host(const wafcert_record_t *record, ngx_uint_t warning)
 
 /* What depends on time and servers may have changed since the upload. */
 
-static uint32_t
+static uint64_t
 wafcert_json_warnings(const wafcert_record_t *record, int64_t now)
 {
-    uint32_t                warnings;
+    uint64_t                warnings;
     ngx_uint_t              i;
     const ngx_str_t        *host;
     const wafcert_facts_t  *facts;
 
     facts = record->facts;
 
-    warnings = facts->warnings & ((1u << WAFCERT_WARNINGS) - 1);
+    warnings = facts->warnings & (wafcert_warning(WAFCERT_WARNINGS) - 1);
 
-    warnings &= ~(1u << WAFCERT_WARN_EXPIRED);
-    warnings &= ~(1u << WAFCERT_WARN_NOT_YET_VALID);
+    warnings &= ~wafcert_warning(WAFCERT_WARN_EXPIRED);
+    warnings &= ~wafcert_warning(WAFCERT_WARN_NOT_YET_VALID);
 
     if (facts->chain[0].not_after < now) {
-        warnings |= 1u << WAFCERT_WARN_EXPIRED;
+        warnings |= wafcert_warning(WAFCERT_WARN_EXPIRED);
     }
 
     if (facts->not_before > now) {
-        warnings |= 1u << WAFCERT_WARN_NOT_YET_VALID;
+        warnings |= wafcert_warning(WAFCERT_WARN_NOT_YET_VALID);
     }
 
     if (facts->level < record->level) {
-        warnings |= 1u << WAFCERT_WARN_WEAK_KEY;
+        warnings |= wafcert_warning(WAFCERT_WARN_WEAK_KEY);
     }
 
     for (i = 0; i < WAFCERT_WARNINGS; i++) {
         host = wafcert_json_warned_host(record, i);
 
         if (host && host->len) {
-            warnings |= 1u << i;
+            warnings |= wafcert_warning(i);
         }
     }
 
     if (record->unusable) {
-        warnings |= 1u << WAFCERT_WARN_UNUSABLE;
+        warnings |= wafcert_warning(WAFCERT_WARN_UNUSABLE);
     }
 
     return warnings;
@@ -605,7 +605,7 @@ wafcert_json_put_standing(wafcert_json_out_t *out,
 
 
 static void
-wafcert_json_put_slugs(wafcert_json_out_t *out, uint32_t warnings)
+wafcert_json_put_slugs(wafcert_json_out_t *out, uint64_t warnings)
 {
     ngx_uint_t  i;
 
@@ -613,7 +613,7 @@ wafcert_json_put_slugs(wafcert_json_out_t *out, uint32_t warnings)
     wafcert_json_open(out, "[");
 
     for (i = 0; i < WAFCERT_WARNINGS; i++) {
-        if (warnings & (1u << i)) {
+        if (warnings & wafcert_warning(i)) {
             wafcert_json_cstring(out, NULL, wafcert_warning_slug(i));
         }
     }

@@ -16,8 +16,6 @@ static ngx_int_t wafcert_probe_private(const wafcert_private_t *private,
     EVP_PKEY **key, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_probe_pair(wafcert_validator_t *validator,
     const wafcert_sent_t *leaf, EVP_PKEY *key, wafcert_verdict_t *verdict);
-static ngx_int_t wafcert_probe_extensions(const wafcert_sent_t *leaf,
-    wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_probe_chain(wafcert_validator_t *validator,
     const wafcert_chain_t *chain, wafcert_verdict_t *verdict);
 
@@ -103,11 +101,6 @@ wafcert_probe(wafcert_validator_t *validator, wafcert_chain_t *chain,
 
     EVP_PKEY_free(key);
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = wafcert_probe_extensions(chain->kept[0], verdict);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -199,64 +192,4 @@ wafcert_probe_pair(wafcert_validator_t *validator, const wafcert_sent_t *leaf,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-wafcert_probe_extensions(const wafcert_sent_t *leaf,
-    wafcert_verdict_t *verdict)
-{
-    int                     i, n;
-    void                   *value;
-    X509                   *x509;
-    const char             *name;
-    X509_EXTENSION         *ext;
-    const ASN1_OBJECT      *object;
-    const X509V3_EXT_METHOD  *method;
-
-    x509 = leaf->cert->x509;
-
-    if (!(X509_get_extension_flags(x509) & EXFLAG_INVALID)) {
-        return NGX_OK;
-    }
-
-    n = X509_get_ext_count(x509);
-
-    for (i = 0; i < n; i++) {
-        ext = X509_get_ext(x509, i);
-        object = X509_EXTENSION_get_object(ext);
-        method = X509V3_EXT_get(ext);
-
-        if (method == NULL) {
-            continue;
-        }
-
-        name = OBJ_nid2ln(method->ext_nid);
-
-        if (X509_get_ext_by_OBJ(x509, object, i) >= 0) {
-            return wafcert_refuse(verdict, WAFCERT_CERT_DUPLICATE_EXTENSION,
-                                  "block %lu of content has the extension "
-                                  "\"%s\" twice", (u_long) leaf->block, name);
-        }
-
-        value = X509V3_EXT_d2i(ext);
-
-        if (value == NULL) {
-            return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
-                                  "OpenSSL cannot read the extension \"%s\" "
-                                  "of block %lu of content", name,
-                                  (u_long) leaf->block);
-        }
-
-        if (method->it) {
-            ASN1_item_free(value, ASN1_ITEM_ptr(method->it));
-
-        } else {
-            method->ext_free(value);
-        }
-    }
-
-    return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
-                          "OpenSSL takes the extensions of block %lu of "
-                          "content for invalid", (u_long) leaf->block);
 }

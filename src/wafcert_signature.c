@@ -11,16 +11,22 @@
 #include "wafcert_x509.h"
 
 
-static ngx_uint_t wafcert_x509_own_algorithm(const wafcert_x509_t *cert);
+static ngx_uint_t wafcert_public_signs(const wafcert_public_t *public,
+    int signer);
 static ngx_uint_t wafcert_public_level(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static ngx_uint_t wafcert_signature_level(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static ngx_uint_t wafcert_bits_level(int bits);
 static int wafcert_x509_pss_digest(const X509_ALGOR *algo);
-static ngx_uint_t wafcert_x509_cost(const wafcert_public_t *public,
-    int *signer, ngx_uint_t *cost);
-static ngx_int_t wafcert_x509_verify(const wafcert_x509_t *cert,
+static wafcert_memo_t *wafcert_x509_memo(wafcert_validator_t *validator,
+    const wafcert_x509_t *cert, const wafcert_x509_t *issuer);
+static ngx_uint_t wafcert_x509_cost(const wafcert_public_t *public);
+static ngx_int_t wafcert_x509_verify(wafcert_validator_t *validator,
+    wafcert_x509_t *cert, wafcert_x509_t *issuer);
+static ngx_int_t wafcert_x509_verify_plain(const wafcert_x509_t *cert,
+    EVP_PKEY *pkey);
+static ngx_int_t wafcert_x509_verify_digest(const wafcert_x509_t *cert,
     EVP_PKEY *pkey);
 
 
@@ -63,7 +69,8 @@ wafcert_x509_level(wafcert_validator_t *validator, wafcert_x509_t *cert)
 
     /* nobody verifies the signature of what is trusted by itself */
 
-    if (cert->self_signed && wafcert_x509_own_algorithm(cert)) {
+    if (cert->self_signed && wafcert_public_signs(&cert->public, cert->signer))
+    {
         return key;
     }
 
@@ -73,24 +80,23 @@ wafcert_x509_level(wafcert_validator_t *validator, wafcert_x509_t *cert)
 }
 
 
-/* Whether its key may have made its signature. */
+/* Whether such a key may have made such a signature. */
 
 static ngx_uint_t
-wafcert_x509_own_algorithm(const wafcert_x509_t *cert)
+wafcert_public_signs(const wafcert_public_t *public, int signer)
 {
-    switch (cert->public.algo.algo) {
+    switch (public->algo.algo) {
 
     case WAFCERT_ALGO_RSA:
-        return cert->signer == NID_rsaEncryption
-               || cert->signer == NID_rsassaPss;
+        return signer == NID_rsaEncryption || signer == NID_rsassaPss;
 
     case WAFCERT_ALGO_P256:
     case WAFCERT_ALGO_P384:
     case WAFCERT_ALGO_P521:
-        return cert->signer == NID_X9_62_id_ecPublicKey;
+        return signer == NID_X9_62_id_ecPublicKey;
 
     case WAFCERT_ALGO_ED25519:
-        return cert->signer == NID_ED25519;
+        return signer == NID_ED25519;
 
     default:
         return 0;
@@ -203,38 +209,65 @@ ngx_int_t
 wafcert_x509_signed_by(wafcert_validator_t *validator, wafcert_x509_t *cert,
     wafcert_x509_t *issuer)
 {
-    int          signer;
-    EVP_PKEY    *pkey;
-    ngx_uint_t   cost;
+    ngx_int_t        rc;
+    ngx_uint_t       cost;
+    wafcert_memo_t  *memo;
 
-    if (!wafcert_x509_cost(&issuer->public, &signer, &cost)
-        || signer != cert->signer
-        || cost > validator->budget)
-    {
+    memo = wafcert_x509_memo(validator, cert, issuer);
+
+    if (memo) {
+        return memo->rc;
+    }
+
+    cost = wafcert_x509_cost(&issuer->public);
+
+    if (cost == 0) {
         return NGX_AGAIN;
     }
 
-    if (wafcert_x509_open(validator, cert) != NGX_OK
-        || wafcert_x509_open(validator, issuer) != NGX_OK)
-    {
-        return NGX_AGAIN;
+    if (cost > validator->budget) {
+        return validator->patient ? NGX_BUSY : NGX_AGAIN;
     }
 
     validator->budget -= cost;
 
+    rc = wafcert_x509_verify(validator, cert, issuer);
+
     if (validator->plain) {
-        pkey = X509_get0_pubkey(issuer->x509);
-
-        return X509_verify(cert->x509, pkey) == 1 ? NGX_OK : NGX_DECLINED;
+        return rc;
     }
 
-    pkey = wafcert_x509_pkey(validator, issuer);
+    memo = &validator->memos[validator->nmemos++ % WAFCERT_MEMO_SIZE];
 
-    if (pkey == NULL) {
-        return NGX_DECLINED;
+    memo->rc = rc;
+    ngx_memcpy(memo->cert, cert->sha256, WAFCERT_SHA256_LEN);
+    ngx_memcpy(memo->issuer, issuer->sha256, WAFCERT_SHA256_LEN);
+
+    return rc;
+}
+
+
+static wafcert_memo_t *
+wafcert_x509_memo(wafcert_validator_t *validator, const wafcert_x509_t *cert,
+    const wafcert_x509_t *issuer)
+{
+    ngx_uint_t       i, n;
+    wafcert_memo_t  *memo;
+
+    n = validator->plain ? 0 : ngx_min(validator->nmemos, WAFCERT_MEMO_SIZE);
+
+    for (i = 0; i < n; i++) {
+        memo = &validator->memos[i];
+
+        if (ngx_memcmp(memo->cert, cert->sha256, WAFCERT_SHA256_LEN) == 0
+            && ngx_memcmp(memo->issuer, issuer->sha256, WAFCERT_SHA256_LEN)
+               == 0)
+        {
+            return memo;
+        }
     }
 
-    return wafcert_x509_verify(cert, pkey);
+    return NULL;
 }
 
 
@@ -288,40 +321,34 @@ wafcert_x509_pss_digest(const X509_ALGOR *algo)
 
 
 /*
- * Of the budget, for one link; 0: it cannot be verified here, or takes long.
+ * Of the budget, for one signature; 0: nobody knows, or more than 1 ms.
  * P-384 has no fast code in OpenSSL 3.0.
  */
 
 static ngx_uint_t
-wafcert_x509_cost(const wafcert_public_t *public, int *signer,
-    ngx_uint_t *cost)
+wafcert_x509_cost(const wafcert_public_t *public)
 {
-    *signer = NID_X9_62_id_ecPublicKey;
+    ngx_uint_t  cost;
 
     switch (public->algo.algo) {
 
     case WAFCERT_ALGO_RSA:
-        *signer = NID_rsaEncryption;
-        *cost = 1;
+        cost = public->bits * public->bits / (4096 * 4096);
+        cost = 1 + cost * (1 + public->exponent.len / 4);
 
-        return public->bits <= 4096 && public->exponent.len <= 4;
+        return (public->exponent.len <= 8 && cost <= 10) ? cost : 0;
 
     case WAFCERT_ALGO_P256:
-        *cost = 1;
         return 1;
 
     case WAFCERT_ALGO_P384:
-        *cost = 8;
-        return 1;
+        return 8;
 
     case WAFCERT_ALGO_P521:
-        *cost = 4;
-        return 1;
+        return 4;
 
     case WAFCERT_ALGO_ED25519:
-        *signer = NID_ED25519;
-        *cost = 1;
-        return 1;
+        return 2;
 
     default:
         return 0;
@@ -332,24 +359,15 @@ wafcert_x509_cost(const wafcert_public_t *public, int *signer,
 EVP_PKEY *
 wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
-    int            len;
     size_t         left;
-    u_char        *spki;
     const u_char  *p;
 
     if (cert->pkey) {
         return cert->pkey;
     }
 
-    spki = NULL;
-
-    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &spki);
-    if (len <= 0) {
-        return NULL;
-    }
-
-    p = spki;
-    left = len;
+    p = cert->spki.data;
+    left = cert->spki.len;
 
     validator->pkey = NULL;
 
@@ -362,34 +380,88 @@ wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
 
     validator->pkey = NULL;
 
-    OPENSSL_free(spki);
-
     return cert->pkey;
 }
 
 
+/* A key that cannot have made such a signature has not made it. */
+
 static ngx_int_t
-wafcert_x509_verify(const wafcert_x509_t *cert, EVP_PKEY *pkey)
+wafcert_x509_verify(wafcert_validator_t *validator, wafcert_x509_t *cert,
+    wafcert_x509_t *issuer)
 {
-    ngx_int_t               rc;
-    const char             *digest;
-    EVP_MD_CTX             *md;
-    const ASN1_BIT_STRING  *signature;
+    EVP_PKEY  *pkey;
+
+    if (cert->algorithms_differ) {
+        return NGX_DECLINED;
+    }
+
+    pkey = wafcert_x509_pkey(validator, issuer);
+    if (pkey == NULL) {
+        return NGX_AGAIN;
+    }
+
+    if (validator->plain || cert->signer == NID_undef
+        || cert->signer == NID_rsassaPss || cert->signature.len == 0)
+    {
+        return wafcert_x509_verify_plain(cert, pkey);
+    }
+
+    if (!wafcert_public_signs(&issuer->public, cert->signer)) {
+        return NGX_DECLINED;
+    }
+
+    return wafcert_x509_verify_digest(cert, pkey);
+}
+
+
+/* As any program would, with whatever algorithms OpenSSL has. */
+
+static ngx_int_t
+wafcert_x509_verify_plain(const wafcert_x509_t *cert, EVP_PKEY *pkey)
+{
+    X509          *x509;
+    ngx_int_t      rc;
+    const u_char  *p;
+
+    p = cert->der.data;
+
+    x509 = d2i_X509(NULL, &p, (long) cert->der.len);
+    if (x509 == NULL) {
+        return NGX_AGAIN;
+    }
+
+    if (X509_verify(x509, pkey) == 1) {
+        rc = NGX_OK;
+
+    } else {
+        rc = (cert->signer == NID_undef) ? NGX_AGAIN : NGX_DECLINED;
+    }
+
+    X509_free(x509);
+
+    return rc;
+}
+
+
+static ngx_int_t
+wafcert_x509_verify_digest(const wafcert_x509_t *cert, EVP_PKEY *pkey)
+{
+    ngx_int_t    rc;
+    const char  *digest;
+    EVP_MD_CTX  *md;
 
     md = EVP_MD_CTX_new();
     if (md == NULL) {
-        return NGX_DECLINED;
+        return NGX_AGAIN;
     }
 
     digest = (cert->digest == NID_undef) ? NULL : OBJ_nid2sn(cert->digest);
 
-    X509_get0_signature(&signature, NULL, cert->x509);
-
     rc = NGX_DECLINED;
 
     if (EVP_DigestVerifyInit_ex(md, NULL, digest, NULL, NULL, pkey, NULL)
-        && EVP_DigestVerify(md, ASN1_STRING_get0_data(signature),
-                            ASN1_STRING_length(signature),
+        && EVP_DigestVerify(md, cert->signature.data, cert->signature.len,
                             cert->tbs.data, cert->tbs.len)
            == 1)
     {

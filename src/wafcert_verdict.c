@@ -322,6 +322,26 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_CERT_ALGORITHM_MISMATCH] = {
+        "cert_algorithm_mismatch", WAFCERT_CERT_ILLEGAL,
+        "send the certificate as the CA issued it: no client accepts this"
+        " one",
+        400
+    },
+
+    [WAFCERT_CERT_PURPOSE] = {
+        "cert_purpose", WAFCERT_CERT_ILLEGAL,
+        "have a certificate for servers issued: extendedKeyUsage=serverAuth",
+        400
+    },
+
+    [WAFCERT_CERT_CRITICAL_EXTENSION] = {
+        "cert_critical_extension", WAFCERT_CERT_ILLEGAL,
+        "have the certificate issued without it, or not as critical; openssl"
+        " x509 -in cert.pem -noout -text lists its extensions",
+        400
+    },
+
     [WAFCERT_KEY_NO_PEM] = {
         "key_no_pem", WAFCERT_CERT_ILLEGAL,
         "send the text of the PEM file, from the BEGIN PRIVATE KEY line to"
@@ -450,6 +470,13 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         "cert_not_yet_valid", WAFCERT_CERT_ILLEGAL,
         "upload it when it is valid; its dates are shown by:"
         " openssl x509 -in cert.pem -noout -dates",
+        400
+    },
+
+    [WAFCERT_CHAIN_SIGNATURE] = {
+        "chain_signature", WAFCERT_CERT_ILLEGAL,
+        "send the certificates as the CA issued them: no client accepts one"
+        " of which a byte was changed",
         400
     },
 
@@ -594,6 +621,150 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
         "static_displaced",
         "a server has a certificate of its own for a host, and sends this one"
         " in its place"
+    },
+
+    [WAFCERT_WARN_ISSUER_NOT_CA] = {
+        "issuer_not_ca",
+        "an issuer in the chain is no CA by its basicConstraints, so clients"
+        " accept nothing that it has signed"
+    },
+
+    [WAFCERT_WARN_ISSUER_PATH_LENGTH] = {
+        "issuer_path_length",
+        "an issuer in the chain has more CAs below it than its"
+        " pathLenConstraint allows, and clients will not accept them"
+    },
+
+    [WAFCERT_WARN_ISSUER_EXPIRED] = {
+        "issuer_expired",
+        "an issuer in the chain has expired; ask the CA for its current one"
+    },
+
+    [WAFCERT_WARN_ISSUER_NOT_YET_VALID] = {
+        "issuer_not_yet_valid",
+        "an issuer in the chain is not valid yet, and clients will not accept"
+        " it until it is"
+    },
+
+    [WAFCERT_WARN_ISSUER_NAME_ENCODING] = {
+        "issuer_name_encoding",
+        "an issuer's name is written in other bytes than the certificate that"
+        " it issued has, and some clients compare bytes"
+    },
+
+    [WAFCERT_WARN_ISSUER_NAME_EMPTY] = {
+        "issuer_name_empty",
+        "an issuer in the chain has no name, and some clients refuse that"
+    },
+
+    [WAFCERT_WARN_KEY_ID_MISMATCH] = {
+        "key_id_mismatch",
+        "a certificate names another key identifier than its issuer has, so"
+        " OpenSSL does not find the issuer, though the signature is good"
+    },
+
+    [WAFCERT_WARN_ISSUER_KEY_USAGE] = {
+        "issuer_key_usage",
+        "the keyUsage of an issuer in the chain does not allow it to sign"
+        " certificates, so clients accept none of them"
+    },
+
+    [WAFCERT_WARN_ISSUER_NAME_CONSTRAINTS] = {
+        "issuer_name_constraints",
+        "the name constraints of an issuer in the chain do not permit a"
+        " name of the certificate, and clients refuse it for all of its"
+        " names"
+    },
+
+    [WAFCERT_WARN_ISSUER_PURPOSE] = {
+        "issuer_purpose",
+        "the extendedKeyUsage of an issuer in the chain lacks serverAuth,"
+        " so clients accept no server's certificate below it"
+    },
+
+    [WAFCERT_WARN_ISSUER_CRITICAL_EXTENSION] = {
+        "issuer_critical_extension",
+        "an issuer in the chain has a critical extension that some clients"
+        " do not know, and they refuse it"
+    },
+
+    [WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION] = {
+        "issuer_malformed_extension",
+        "an issuer in the chain has an extension that cannot be read, or"
+        " has one twice, and some clients refuse it"
+    },
+
+    [WAFCERT_WARN_ISSUER_KEY_TYPE] = {
+        "issuer_key_type",
+        "the key of an issuer in the chain is of a kind that some clients"
+        " cannot use"
+    },
+
+    [WAFCERT_WARN_LEAF_KEY_USAGE] = {
+        "leaf_key_usage",
+        "the certificate's keyUsage does not allow the signatures of a"
+        " handshake, so many clients refuse it, and OpenSSL serves it in TLS"
+        " 1.3 only"
+    },
+
+    [WAFCERT_WARN_LEAF_ANY_PURPOSE] = {
+        "leaf_any_purpose",
+        "the certificate's extendedKeyUsage lacks serverAuth, and some"
+        " clients do not take anyExtendedKeyUsage, or an empty list, for it"
+    },
+
+    [WAFCERT_WARN_LEAF_CRITICAL_EXTENSION] = {
+        "leaf_critical_extension",
+        "the certificate has a critical extension that some clients do not"
+        " know, and they refuse it"
+    },
+
+    [WAFCERT_WARN_LEAF_MALFORMED_EXTENSION] = {
+        "leaf_malformed_extension",
+        "the certificate has an extension that cannot be read, and some"
+        " clients refuse it"
+    },
+
+    [WAFCERT_WARN_LEAF_IS_CA] = {
+        "leaf_is_ca",
+        "the certificate is a CA's by its basicConstraints, and some"
+        " clients refuse those of servers"
+    },
+
+    [WAFCERT_WARN_NO_SAN] = {
+        "no_san",
+        "the certificate has no host or address among its alternative"
+        " names; many clients do not look at the common name"
+    },
+
+    [WAFCERT_WARN_SAN_MALFORMED] = {
+        "san_malformed",
+        "an alternative name of the certificate cannot be one, and some"
+        " clients refuse the whole certificate"
+    },
+
+    [WAFCERT_WARN_HOST_UNUSABLE] = {
+        "host_unusable",
+        "a host of the certificate is one that no client asks for: a dot at"
+        " its end, an address in words, or a star that is not the whole"
+        " first label"
+    },
+
+    [WAFCERT_WARN_SERIAL_NEGATIVE] = {
+        "serial_negative",
+        "the serial number is negative, and some clients refuse the"
+        " certificate"
+    },
+
+    [WAFCERT_WARN_MUST_STAPLE] = {
+        "must_staple",
+        "the certificate asks for a stapled OCSP answer; where a server"
+        " staples none, some clients refuse it"
+    },
+
+    [WAFCERT_WARN_LEAF_KEY_TYPE] = {
+        "leaf_key_type",
+        "the certificate's key is of a kind that many browsers do not take"
     }
 };
 

@@ -41,6 +41,12 @@ static ngx_int_t wafcert_walk_extensions(wafcert_x509_t *cert,
     wafcert_der_t *tbs);
 static ngx_int_t wafcert_walk_extension(wafcert_x509_t *cert,
     wafcert_der_t *extension);
+static ngx_uint_t wafcert_walk_ordinary(wafcert_x509_t *cert,
+    const ngx_str_t *oid, ngx_uint_t critical, const ngx_str_t *value);
+static ngx_uint_t wafcert_walk_sequence(const ngx_str_t *value,
+    ngx_uint_t tag);
+static ngx_uint_t wafcert_walk_serves(const ngx_str_t *value);
+static ngx_uint_t wafcert_walk_names_issuer(const ngx_str_t *value);
 static ngx_int_t wafcert_walk_name(wafcert_der_t *name, ngx_str_t *text,
     ngx_str_t *common_name);
 static ngx_int_t wafcert_walk_attribute(wafcert_der_t *name,
@@ -88,6 +94,45 @@ static const wafcert_walk_type_t  wafcert_walk_types[] = {
     { ngx_string("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01"), "emailAddress" },
     { ngx_string("\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x19"), "DC" },
     { ngx_null_string, NULL }
+};
+
+
+/*
+ * What nearly all leaves have, in a form that nobody has anything against.
+ */
+
+typedef enum {
+    WAFCERT_FORM_EXACT = 0,       /* these bytes */
+    WAFCERT_FORM_USAGE,           /* with digitalSignature */
+    WAFCERT_FORM_PURPOSES,        /* with serverAuth */
+    WAFCERT_FORM_NAMES,           /* the reader of hosts judges them */
+    WAFCERT_FORM_OCTETS,
+    WAFCERT_FORM_ISSUER,          /* its key identifier alone */
+    WAFCERT_FORM_ACCESS,          /* SEQUENCEs of an OID and a URI */
+    WAFCERT_FORM_POLICIES         /* SEQUENCEs of an OID */
+} wafcert_form_e;
+
+
+typedef struct {
+    ngx_str_t        oid;
+    wafcert_form_e   form;
+    unsigned         critical:1;  /* it may be */
+} wafcert_ordinary_t;
+
+
+static const wafcert_ordinary_t  wafcert_walk_forms[] = {
+    { ngx_string("\x55\x1d\x13"), WAFCERT_FORM_EXACT, 1 },
+    { ngx_string("\x55\x1d\x0f"), WAFCERT_FORM_USAGE, 1 },
+    { ngx_string("\x55\x1d\x25"), WAFCERT_FORM_PURPOSES, 1 },
+    { ngx_string("\x55\x1d\x11"), WAFCERT_FORM_NAMES, 1 },
+    { ngx_string("\x55\x1d\x0e"), WAFCERT_FORM_OCTETS, 0 },
+    { ngx_string("\x55\x1d\x23"), WAFCERT_FORM_ISSUER, 0 },
+    { ngx_string("\x2b\x06\x01\x05\x05\x07\x01\x01"),
+      WAFCERT_FORM_ACCESS, 0 },
+    { ngx_string("\x55\x1d\x20"), WAFCERT_FORM_POLICIES, 0 },
+    { ngx_string("\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x02"),
+      WAFCERT_FORM_OCTETS, 0 },
+    { ngx_null_string, 0, 0 }
 };
 
 
@@ -209,6 +254,8 @@ wafcert_walk_extensions(wafcert_x509_t *cert, wafcert_der_t *tbs)
 {
     wafcert_der_t  tagged, extensions, extension;
 
+    cert->ordinary = 1;
+
     if (wafcert_der_end(tbs)) {
         return NGX_OK;
     }
@@ -243,6 +290,8 @@ wafcert_walk_extension(wafcert_x509_t *cert, wafcert_der_t *extension)
     ngx_uint_t     i;
     wafcert_tlv_t  oid, critical, value;
 
+    ngx_str_null(&critical.body);
+
     if (wafcert_der_get(extension, WAFCERT_DER_OID, &oid) != NGX_OK
         || !wafcert_walk_oid(&oid.body))
     {
@@ -261,6 +310,12 @@ wafcert_walk_extension(wafcert_x509_t *cert, wafcert_der_t *extension)
         return NGX_DECLINED;
     }
 
+    if (!wafcert_walk_ordinary(cert, &oid.body, critical.body.len,
+                               &value.body))
+    {
+        cert->ordinary = 0;
+    }
+
     for (i = 0; i < WAFCERT_EXTS; i++) {
 
         if (!wafcert_walk_same(&wafcert_walk_exts[i], &oid.body)) {
@@ -275,6 +330,147 @@ wafcert_walk_extension(wafcert_x509_t *cert, wafcert_der_t *extension)
     }
 
     return NGX_OK;
+}
+
+
+/* Whether OpenSSL and Go accept it in a leaf for sure, without asking. */
+
+static ngx_uint_t
+wafcert_walk_ordinary(wafcert_x509_t *cert, const ngx_str_t *oid,
+    ngx_uint_t critical, const ngx_str_t *value)
+{
+    ngx_uint_t                 n;
+    const wafcert_ordinary_t  *known;
+
+    static const ngx_str_t  no_ca = ngx_string("\x30\x00");
+
+    for (known = wafcert_walk_forms; known->oid.len; known++) {
+        if (wafcert_walk_same(&known->oid, oid)) {
+            break;
+        }
+    }
+
+    n = known - wafcert_walk_forms;
+
+    if (known->oid.len == 0 || (critical && !known->critical)
+        || (cert->forms & (1u << n)))
+    {
+        return 0;
+    }
+
+    cert->forms |= 1u << n;
+
+    switch (known->form) {
+
+    case WAFCERT_FORM_EXACT:
+        return wafcert_walk_same(value, &no_ca);
+
+    case WAFCERT_FORM_USAGE:
+        return value->len == 4
+               && ngx_memcmp(value->data, "\x03\x02", 2) == 0
+               && value->data[2] <= 7 && (value->data[3] & 0x80);
+
+    case WAFCERT_FORM_PURPOSES:
+        return wafcert_walk_serves(value);
+
+    case WAFCERT_FORM_NAMES:
+        return 1;
+
+    case WAFCERT_FORM_OCTETS:
+        return value->len > 2 && value->data[0] == WAFCERT_DER_OCTETS;
+
+    case WAFCERT_FORM_ISSUER:
+        return wafcert_walk_names_issuer(value);
+
+    case WAFCERT_FORM_ACCESS:
+        return wafcert_walk_sequence(value, WAFCERT_DER_PRIMITIVE(6));
+
+    default:  /* WAFCERT_FORM_POLICIES */
+        return wafcert_walk_sequence(value, 0);
+    }
+}
+
+
+/* SEQUENCEs of an OID and one element of "tag", or none if that is 0 */
+
+static ngx_uint_t
+wafcert_walk_sequence(const ngx_str_t *value, ngx_uint_t tag)
+{
+    wafcert_der_t  der, list, pair;
+    wafcert_tlv_t  tlv;
+
+    wafcert_der_init(&der, value);
+
+    if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &list) != NGX_OK
+        || !wafcert_der_end(&der)
+        || wafcert_der_end(&list))
+    {
+        return 0;
+    }
+
+    while (!wafcert_der_end(&list)) {
+
+        if (wafcert_der_enter(&list, WAFCERT_DER_SEQUENCE, &pair) != NGX_OK
+            || wafcert_der_get(&pair, WAFCERT_DER_OID, &tlv) != NGX_OK
+            || !wafcert_walk_oid(&tlv.body)
+            || (tag && wafcert_der_get(&pair, tag, &tlv) != NGX_OK)
+            || !wafcert_der_end(&pair))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+wafcert_walk_serves(const ngx_str_t *value)
+{
+    ngx_uint_t     serves;
+    wafcert_der_t  der, list;
+    wafcert_tlv_t  tlv;
+
+    static const ngx_str_t  server =
+                          ngx_string("\x2b\x06\x01\x05\x05\x07\x03\x01");
+
+    wafcert_der_init(&der, value);
+
+    if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &list) != NGX_OK
+        || !wafcert_der_end(&der))
+    {
+        return 0;
+    }
+
+    serves = 0;
+
+    while (!wafcert_der_end(&list)) {
+
+        if (wafcert_der_get(&list, WAFCERT_DER_OID, &tlv) != NGX_OK
+            || !wafcert_walk_oid(&tlv.body))
+        {
+            return 0;
+        }
+
+        serves |= wafcert_walk_same(&tlv.body, &server);
+    }
+
+    return serves;
+}
+
+
+static ngx_uint_t
+wafcert_walk_names_issuer(const ngx_str_t *value)
+{
+    wafcert_der_t  der, list;
+    wafcert_tlv_t  tlv;
+
+    wafcert_der_init(&der, value);
+
+    return wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &list) == NGX_OK
+           && wafcert_der_end(&der)
+           && wafcert_der_get(&list, WAFCERT_DER_PRIMITIVE(0), &tlv) == NGX_OK
+           && wafcert_der_end(&list);
 }
 
 

@@ -233,9 +233,10 @@ wafcert_x509_keep(wafcert_validator_t *validator, wafcert_x509_t *cert)
 static void
 wafcert_x509_free(wafcert_x509_t *cert)
 {
+    NAME_CONSTRAINTS_free(cert->constraints);
     X509_free(cert->x509);
     EVP_PKEY_free(cert->pkey);
-    OPENSSL_free(cert->spki);
+    OPENSSL_free(cert->plain);
     free(cert->subject.data);
     free(cert->issuer.data);
     free(cert->hosts.data);
@@ -426,10 +427,10 @@ wafcert_x509_open(wafcert_validator_t *validator, wafcert_x509_t *cert)
 static ngx_int_t
 wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
 {
-    ngx_str_t       spki;
+    ngx_str_t       whole[6];
     ngx_uint_t      i;
     wafcert_der_t   der, outer, tbs;
-    wafcert_tlv_t   tlv;
+    wafcert_tlv_t   tlv, algorithm;
 
     static const struct {
         ngx_uint_t   tag;
@@ -482,17 +483,30 @@ wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
         if (fields[i].max == WAFCERT_X509_NAME_MAX) {
             cert->parts += tlv.body.len / 8;
         }
+
+        whole[i].data = tlv.start;
+        whole[i].len = tbs.p - tlv.start;
     }
 
-    spki.data = tlv.start;
-    spki.len = tbs.p - tlv.start;
+    cert->issuer_der = whole[2];
+    cert->subject_der = whole[4];
+    cert->spki = whole[5];
+
+    if (wafcert_der_get(&outer, WAFCERT_DER_SEQUENCE, &algorithm) == NGX_OK) {
+
+        cert->algorithms_differ =
+            (size_t) (outer.p - algorithm.start) != whole[1].len
+            || ngx_memcmp(algorithm.start, whole[1].data, whole[1].len) != 0;
+
+        (void) wafcert_der_bits(&outer, WAFCERT_DER_BITS, &cert->signature);
+    }
 
     if (wafcert_x509_extensions_many(cert, &tbs)) {
         *fault = "has more extensions than any certificate needs";
         return NGX_DECLINED;
     }
 
-    if (wafcert_public_read(&cert->public, &spki) != NGX_OK) {
+    if (wafcert_public_read(&cert->public, &cert->spki) != NGX_OK) {
         *fault = "has a public key that cannot be read";
         return NGX_DECLINED;
     }
@@ -626,12 +640,12 @@ wafcert_x509_plain_spki(wafcert_x509_t *cert)
     int        len;
     ngx_str_t  spki;
 
-    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &cert->spki);
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &cert->plain);
     if (len <= 0) {
         return NGX_ERROR;
     }
 
-    spki.data = cert->spki;
+    spki.data = cert->plain;
     spki.len = len;
 
     return wafcert_public_read(&cert->public, &spki);
@@ -852,6 +866,7 @@ wafcert_x509_utf8(const u_char *p, size_t len)
 static void
 wafcert_x509_extensions(wafcert_x509_t *cert)
 {
+    ngx_str_t      length;
     wafcert_der_t  der, inner;
     wafcert_tlv_t  tlv;
 
@@ -868,13 +883,17 @@ wafcert_x509_extensions(wafcert_x509_t *cert)
         cert->authority_id = tlv.body;
     }
 
+    cert->path_length = WAFCERT_CHAIN_MAX;
+
     if (wafcert_x509_extension(cert, WAFCERT_EXT_CONSTRAINTS, &der) == NGX_OK
-        && wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK)
+        && wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK
+        && wafcert_der_get(&inner, WAFCERT_DER_BOOLEAN, &tlv) == NGX_OK)
     {
-        cert->not_ca = wafcert_der_get(&inner, WAFCERT_DER_BOOLEAN, &tlv)
-                       != NGX_OK
-                       || tlv.body.len != 1
-                       || tlv.body.data[0] == 0;
+        cert->is_ca = (tlv.body.len == 1 && tlv.body.data[0] != 0);
+
+        if (wafcert_der_number(&inner, &length) == NGX_OK && length.len <= 1) {
+            cert->path_length = length.len ? length.data[0] : 0;
+        }
     }
 }
 

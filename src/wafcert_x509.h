@@ -13,7 +13,7 @@
 #include <openssl/decoder.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include "wafcert_cert.h"
 #include "wafcert_key.h"
 #include "wafcert_siphash.h"
@@ -27,6 +27,7 @@
 
 #define WAFCERT_CACHE_SIZE     64
 #define WAFCERT_CACHE_MAX_DER  4096
+#define WAFCERT_MEMO_SIZE      256
 
 
 typedef enum {
@@ -55,6 +56,10 @@ typedef struct {
     wafcert_public_t        public;
 
     ngx_str_t               tbs;
+    ngx_str_t               signature;      /* empty: it cannot be read */
+    ngx_str_t               spki;
+    ngx_str_t               subject_der;
+    ngx_str_t               issuer_der;
     ngx_str_t               serial;         /* without its sign */
     ngx_str_t               exts[WAFCERT_EXTS];     /* empty: not there */
     ngx_str_t               key_id;         /* empty: it has none */
@@ -72,13 +77,36 @@ typedef struct {
     unsigned                strict:1;       /* it is DER all the way down */
     unsigned                strict_names:1; /* so are the names of hosts */
     unsigned                self_signed:1;
-    unsigned                not_ca:1;       /* basicConstraints say so */
+    unsigned                is_ca:1;        /* basicConstraints say so */
+    unsigned                algorithms_differ:1;    /* of its signature */
+    unsigned                ordinary:1;     /* walked, and has no extension */
+                                            /* that somebody might refuse */
+    unsigned                forms:16;       /* of extensions, the walker's */
+    unsigned                has_san:1;      /* with a DNS name or address, */
+    unsigned                has_dns:1;      /* with a DNS name, */
+    unsigned                bad_san:1;      /* with what cannot be a name, */
+    unsigned                odd_host:1;     /* with what no client asks for */
+    unsigned                usable:1;       /* some client asks for a host */
+    unsigned                judged:1;       /* "faults" are known */
     unsigned                negative:1;     /* the serial number is */
     unsigned                walked:1;       /* read without OpenSSL */
     unsigned                cached:1;
 
-    u_char                 *spki;           /* the plain path's copy */
+    ngx_uint_t              path_length;    /* of a CA */
+    uint64_t                faults;         /* of an issuer, as warnings */
+    NAME_CONSTRAINTS       *constraints;    /* the same, or NULL */
+
+    u_char                 *plain;          /* that path's copy of the key */
 } wafcert_x509_t;
+
+
+/* What became of a signature: "issuer" is the certificate whose key it was. */
+
+typedef struct {
+    u_char                  cert[WAFCERT_SHA256_LEN];
+    u_char                  issuer[WAFCERT_SHA256_LEN];
+    ngx_int_t               rc;
+} wafcert_memo_t;
 
 
 struct wafcert_validator_s {
@@ -95,7 +123,12 @@ struct wafcert_validator_s {
     OSSL_DECODER_CTX       *decoder;        /* of public keys, into "pkey" */
     EVP_PKEY               *pkey;
 
+    wafcert_memo_t          memos[WAFCERT_MEMO_SIZE];
+    ngx_uint_t              nmemos;         /* so far, the oldest go */
+
     ngx_uint_t              budget;         /* of this upload, in 100 us */
+    ngx_uint_t              patient;        /* it may come again */
+    ngx_uint_t              compares;       /* of names with constraints */
     ngx_uint_t              max_hosts;      /* the same; 0: any number */
     u_char                  hosts_key[WAFCERT_SIPHASH_KEY_LEN];
     ngx_uint_t              parts;          /* it has had so far */
@@ -144,7 +177,11 @@ void wafcert_x509_signature(wafcert_x509_t *cert);
 EVP_PKEY *wafcert_x509_pkey(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 
-/* NGX_OK, NGX_DECLINED, or NGX_AGAIN: it cannot be told, or costs much. */
+/*
+ * Whether the issuer's key has made its signature.  NGX_OK, NGX_DECLINED, or
+ * NGX_AGAIN: it cannot be told, or costs much.  NGX_BUSY: this turn's time is
+ * over, come again.
+ */
 ngx_int_t wafcert_x509_signed_by(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
 

@@ -218,10 +218,13 @@ POST /v1/p/waf/certificate
 
 --- answers
 200 {"warnings": [ {"reason": "expired", "message": "~."},
-                   {"reason": "weak_key", "message": "~."} ]}
-200 {"warnings": [ {"reason": "not_yet_valid", "message": "~."} ],
+                   {"reason": "weak_key", "message": "~."},
+                   {"reason": "no_san", "message": "~."} ]}
+200 {"warnings": [ {"reason": "not_yet_valid", "message": "~."},
+                   {"reason": "no_san", "message": "~."} ],
      "not_before": 2208988800000, "expire_time": 2240611200000}
-200 {"hosts": [], "warnings": [ {"reason": "no_hosts", "message": "~."} ]}
+200 {"hosts": [], "warnings": [ {"reason": "no_hosts", "message": "~."},
+                                {"reason": "no_san", "message": "~."} ]}
 200 {"warnings": [ {"reason": "chain_incomplete",
                     "message": "~CN=Intermediate,O=Wafcert"} ]}
 

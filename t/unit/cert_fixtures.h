@@ -34,7 +34,7 @@
 #define NOW        ((int64_t) 1700000000 * 1000)
 #define DAY        86400
 
-#define W(name)    (1 << WAFCERT_WARN_##name)
+#define W(name)    wafcert_warning(WAFCERT_WARN_##name)
 
 #define REPAIR     WAFCERT_CHAIN_REPAIR
 #define KEEP       WAFCERT_CHAIN_KEEP
@@ -74,7 +74,7 @@ typedef struct {
     ngx_uint_t        chain;
     wafcert_reason_e  reason;
     const char       *words;   /* of the sentence, or the kept chain */
-    uint32_t          warnings;
+    uint64_t          warnings;
     const char       *hosts;   /* or words of the hint */
 } row_t;
 

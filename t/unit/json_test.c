@@ -991,7 +991,7 @@ test_certificate_order(void **state)
     };
 
     sample(&record, &facts);
-    facts.warnings = 1 << WAFCERT_WARN_NO_HOSTS;
+    facts.warnings = wafcert_warning(WAFCERT_WARN_NO_HOSTS);
 
     key.der = str("secret");
     key.type = WAFCERT_PEM_SEC1;
@@ -1173,7 +1173,7 @@ test_warnings(void **state)
 {
     size_t             i;
     json_t            *root, *list;
-    uint32_t           bit;
+    uint64_t           bit;
     wafcert_facts_t    facts;
     wafcert_record_t   record;
 
@@ -1185,7 +1185,7 @@ test_warnings(void **state)
             continue;
         }
 
-        bit = 1u << i;
+        bit = wafcert_warning(i);
         facts.warnings = bit;
 
         root = certificate(&record, NULL, WAFCERT_JSON_DETAILS, NOW);
@@ -1207,7 +1207,7 @@ test_warnings(void **state)
         json_decref(root);
     }
 
-    facts.warnings = UINT32_MAX;
+    facts.warnings = UINT64_MAX;
     root = certificate(&record, NULL, WAFCERT_JSON_DETAILS, NOW);
     assert_int_equal(json_array_size(json_object_get(root, "warnings")),
                      WAFCERT_WARNINGS - 2);
@@ -1226,8 +1226,8 @@ test_warnings_of_time(void **state)
 
     /* said at the upload, and not true any more */
 
-    facts.warnings = 1 << WAFCERT_WARN_NOT_YET_VALID
-                     | 1 << WAFCERT_WARN_EXPIRED;
+    facts.warnings = wafcert_warning(WAFCERT_WARN_NOT_YET_VALID)
+                     | wafcert_warning(WAFCERT_WARN_EXPIRED);
 
     root = certificate(&record, NULL, WAFCERT_JSON_DETAILS, NOW);
     assert_null(json_object_get(root, "warnings"));
@@ -1387,7 +1387,7 @@ test_random(void **state)
         key.type = WAFCERT_PEM_PKCS8 + (unsigned) rand() % 3;
 
         record.timestamp = (int64_t) ((uint64_t) rand() << (rand() % 33));
-        facts.warnings = (uint32_t) rand();
+        facts.warnings = (uint64_t) rand() << 20 ^ rand();
 
         json_decref(certificate(&record, (i & 1) ? &key : NULL,
                                 (ngx_uint_t) rand() % 16, NOW));

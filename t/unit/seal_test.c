@@ -490,7 +490,7 @@ sample(wafcert_stored_t *stored, wafcert_facts_t *facts)
     facts->hosts.data = (u_char *) "example.com\0*.example.com";
     facts->hosts.len = sizeof("example.com\0*.example.com");
     facts->not_before = -5;
-    facts->warnings = 1 << WAFCERT_WARN_WEAK_KEY | 1 << WAFCERT_WARN_EXPIRED;
+    facts->warnings = wafcert_warning(WAFCERT_WARN_WEAK_KEY) | wafcert_warning(WAFCERT_WARN_EXPIRED);
     facts->nchain = 2;
 
     facts->chain[0].der = str("a leaf that is so long that its text is one");
@@ -657,7 +657,7 @@ read_stored(const void *data, size_t len, wafcert_verdict_t *verdict)
         assert_true(stored.project.len >= 1 && stored.project.len <= 64);
         assert_true(stored.record.name.len >= 1
                     && stored.record.name.len <= 256);
-        assert_true(stored.warnings < 1u << WAFCERT_WARNINGS);
+        assert_true(stored.warnings < wafcert_warning(WAFCERT_WARNINGS));
 
         wafcert_json_stored_free(&stored);
 

@@ -134,7 +134,8 @@ assert_same(const wafcert_x509_t *one, const wafcert_x509_t *two)
     assert_int_equal(one->digest, two->digest);
     assert_int_equal(one->signer, two->signer);
     assert_int_equal(one->self_signed, two->self_signed);
-    assert_int_equal(one->not_ca, two->not_ca);
+    assert_int_equal(one->is_ca, two->is_ca);
+    assert_int_equal(one->path_length, two->path_length);
     assert_int_equal(one->negative, two->negative);
     assert_int_equal(one->public.algo.algo, two->public.algo.algo);
     assert_str(&one->public.modulus, &two->public.modulus);
