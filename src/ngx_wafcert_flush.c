@@ -49,6 +49,7 @@ struct ngx_wafcert_flush_s {
 
 
 static void ngx_wafcert_flush_tick(ngx_event_t *ev);
+static void ngx_wafcert_flush_bury(ngx_wafcert_flush_t *f);
 static ngx_int_t ngx_wafcert_flush_take(ngx_wafcert_flush_t *f);
 static void ngx_wafcert_flush_release(ngx_wafcert_flush_t *f);
 static void ngx_wafcert_flush_go_on(ngx_wafcert_flush_t *f);
@@ -97,7 +98,7 @@ ngx_wafcert_flush_init(ngx_cycle_t *cycle, ngx_wafcert_store_t *store,
 }
 
 
-/* whoever did it may be no more, or waits for the disk to be well again */
+/* whoever does it waits for the disk to be well again, or is no more */
 
 static void
 ngx_wafcert_flush_tick(ngx_event_t *ev)
@@ -107,7 +108,9 @@ ngx_wafcert_flush_tick(ngx_event_t *ev)
 
     sh = f->store->sh;
 
-    if (sh->nbehind || sh->flusher.pid) {
+    ngx_wafcert_flush_bury(f);
+
+    if (sh->nbehind) {
         ngx_wafcert_flush(f->store);
     }
 
@@ -147,13 +150,12 @@ ngx_wafcert_flush(ngx_wafcert_store_t *store)
 }
 
 
-/* NGX_BUSY: another one does it, or it is to go to another directory */
+/* whoever did it may be no more */
 
-static ngx_int_t
-ngx_wafcert_flush_take(ngx_wafcert_flush_t *f)
+static void
+ngx_wafcert_flush_bury(ngx_wafcert_flush_t *f)
 {
     u_char                  ids[NGX_WAFCERT_FLUSH_JOBS][NGX_WAFCERT_ID_LEN];
-    ngx_int_t               rc;
     ngx_pid_t               pid;
     ngx_uint_t              i;
     ngx_wafcert_flusher_t  *flusher;
@@ -161,12 +163,43 @@ ngx_wafcert_flush_take(ngx_wafcert_flush_t *f)
     flusher = &f->store->sh->flusher;
     pid = flusher->pid;
 
-    if (f->store->sh->instance != f->store->state->instance) {
-        return NGX_BUSY;
+    if (pid == 0 || f->running
+        || f->store->sh->instance != f->store->state->instance
+        || !ngx_wafcert_zone_gone(pid, flusher->birth))
+    {
+        return;
     }
 
-    if (pid && pid != ngx_pid
-        && (kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH))
+    ngx_wafcert_zone_lock_write(f->store);
+
+    if (flusher->pid != pid) {
+        ngx_wafcert_zone_unlock(f->store);
+        return;
+    }
+
+    flusher->pid = 0;
+    ngx_memcpy(ids, flusher->ids, sizeof(ids));
+
+    ngx_wafcert_zone_unlock(f->store);
+
+    for (i = 0; i < NGX_WAFCERT_FLUSH_JOBS; i++) {
+        ngx_wafcert_state_clean(f->store->state, ids[i], pid);
+    }
+}
+
+
+/* NGX_BUSY: another one does it, or it is to go to another directory */
+
+static ngx_int_t
+ngx_wafcert_flush_take(ngx_wafcert_flush_t *f)
+{
+    ngx_int_t               rc;
+    ngx_wafcert_flusher_t  *flusher;
+
+    flusher = &f->store->sh->flusher;
+
+    if (flusher->pid
+        || f->store->sh->instance != f->store->state->instance)
     {
         return NGX_BUSY;
     }
@@ -175,20 +208,13 @@ ngx_wafcert_flush_take(ngx_wafcert_flush_t *f)
 
     ngx_wafcert_zone_lock_write(f->store);
 
-    if (flusher->pid == pid) {
+    if (flusher->pid == 0) {
+        flusher->birth = ngx_wafcert_zone_birth();
         flusher->pid = ngx_pid;
-        ngx_memcpy(ids, flusher->ids, sizeof(ids));
         rc = NGX_OK;
     }
 
     ngx_wafcert_zone_unlock(f->store);
-
-    if (rc == NGX_OK && pid) {
-
-        for (i = 0; i < NGX_WAFCERT_FLUSH_JOBS; i++) {
-            ngx_wafcert_state_clean(f->store->state, ids[i], pid);
-        }
-    }
 
     return rc;
 }
@@ -493,7 +519,13 @@ ngx_wafcert_flush_exit(ngx_wafcert_store_t *store)
 
     f = store->flush;
 
-    if (f == NULL || (!f->running && ngx_wafcert_flush_take(f) != NGX_OK)) {
+    if (f == NULL) {
+        return;
+    }
+
+    ngx_wafcert_flush_bury(f);
+
+    if (!f->running && ngx_wafcert_flush_take(f) != NGX_OK) {
         return;
     }
 

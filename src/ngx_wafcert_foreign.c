@@ -31,12 +31,15 @@ void
 ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change)
 {
+    uint64_t             birth;
     ngx_uint_t           i;
     ngx_wafcert_sh_t    *sh;
     ngx_wafcert_turn_t  *turn;
 
     sh = store->sh;
     change->foreign = 1;
+
+    birth = ngx_wafcert_zone_birth();
 
     ngx_wafcert_zone_lock_write(store);
 
@@ -51,6 +54,7 @@ ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
             ngx_memcpy(turn->id, change->id, NGX_WAFCERT_ID_LEN);
             turn->time = ngx_current_msec;
             turn->pid = ngx_pid;
+            turn->birth = birth;
             turn->number = change->turn;
             break;
         }
@@ -95,13 +99,11 @@ ngx_wafcert_store_unqueue_dead(ngx_wafcert_store_t *store)
     for (i = 0; i < NGX_WAFCERT_TURNS; i++) {
         turn = &store->sh->turns[i];
 
-        /* kill() is not for a place where others wait */
-
         pid = turn->pid;
         number = turn->number;
 
-        if (number == 0 || pid == ngx_pid || kill(pid, 0) == 0
-            || ngx_errno != NGX_ESRCH)
+        if (number == 0 || pid == ngx_pid
+            || !ngx_wafcert_zone_gone(pid, turn->birth))
         {
             continue;
         }

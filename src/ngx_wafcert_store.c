@@ -187,6 +187,7 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
         slot->new = NULL;
         slot->old = old;
         slot->project = project;
+        slot->birth = ngx_wafcert_zone_birth();
         ngx_memory_barrier();
         slot->pid = ngx_pid;
 
@@ -907,12 +908,10 @@ ngx_wafcert_store_dead(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
     for (i = dead->slot; i < NGX_WAFCERT_SLOTS; i++) {
         slot = &store->sh->slots[i];
 
-        /* kill() is not for a place where others wait */
-
         pid = slot->pid;
 
-        if (pid == 0 || pid == ngx_pid || kill(pid, 0) == 0
-            || ngx_errno != NGX_ESRCH)
+        if (pid == 0 || pid == ngx_pid
+            || !ngx_wafcert_zone_gone(pid, slot->birth))
         {
             continue;
         }

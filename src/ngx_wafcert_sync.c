@@ -513,6 +513,10 @@ ngx_wafcert_sync_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
     ngx_uint_t          made, nmade, n;
     ngx_wafcert_dead_t  dead;
 
+    /* it is asked for under the lock later */
+
+    (void) ngx_wafcert_zone_birth();
+
     ngx_wafcert_store_unqueue_dead(store);
 
     n = 0;

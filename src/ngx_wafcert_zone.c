@@ -34,6 +34,7 @@ static ngx_uint_t ngx_wafcert_zone_has_state(ngx_wafcert_store_t *store,
 static ngx_wafcert_store_t *ngx_wafcert_zone_with(ngx_cycle_t *cycle,
     ngx_wafcert_zone_pt has, const void *data);
 static void ngx_wafcert_zone_cleanup(void *data);
+static uint64_t ngx_wafcert_zone_birth_of(ngx_pid_t pid);
 static void ngx_wafcert_zone_locked(ngx_wafcert_store_t *store);
 
 
@@ -499,4 +500,71 @@ ngx_wafcert_zone_full_locked(ngx_wafcert_store_t *store)
 
     return (ngx_uint_t) (shpool->last - shpool->pages)
            > shpool->pfree + store->pages;
+}
+
+
+ngx_uint_t
+ngx_wafcert_zone_gone(ngx_pid_t pid, uint64_t birth)
+{
+    uint64_t  now;
+
+    if (kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
+        return 1;
+    }
+
+    now = ngx_wafcert_zone_birth_of(pid);
+
+    return birth && now && birth != now;
+}
+
+
+uint64_t
+ngx_wafcert_zone_birth(void)
+{
+    static uint64_t   birth;
+    static ngx_pid_t  pid;
+
+    if (pid != ngx_pid) {
+        pid = ngx_pid;
+        birth = ngx_wafcert_zone_birth_of(pid);
+    }
+
+    return birth;
+}
+
+
+/* 0: it is not known, as on other systems than Linux */
+
+static uint64_t
+ngx_wafcert_zone_birth_of(ngx_pid_t pid)
+{
+    char        path[sizeof("/proc//stat") + NGX_INT64_LEN], stat[1024], *p;
+    ssize_t     n;
+    ngx_fd_t    fd;
+    ngx_uint_t  i;
+
+    (void) ngx_sprintf((u_char *) path, "/proc/%P/stat%Z", pid);
+
+    fd = open(path, O_RDONLY|O_CLOEXEC);
+    if (fd == NGX_INVALID_FILE) {
+        return 0;
+    }
+
+    n = read(fd, stat, sizeof(stat) - 1);
+    (void) ngx_close_file(fd);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    /* the 22nd word; the second one may have anything in it, and a ")" */
+
+    stat[n] = '\0';
+    p = strrchr(stat, ')');
+
+    for (i = 2; p && i < 22; i++) {
+        p = strchr(p + 1, ' ');
+    }
+
+    return p ? strtoull(p, NULL, 10) : 0;
 }

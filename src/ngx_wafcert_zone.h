@@ -59,6 +59,7 @@ struct ngx_wafcert_project_s {
 
 typedef struct {
     ngx_pid_t                pid;           /* 0: free */
+    uint64_t                 birth;
     ngx_wafcert_project_t   *project;
     ngx_wafcert_node_t      *new;           /* NULL: delete */
     ngx_wafcert_node_t      *old;           /* NULL: create */
@@ -69,6 +70,7 @@ typedef struct {
     uint64_t                 number;        /* 0: free */
     ngx_msec_t               time;
     ngx_pid_t                pid;
+    uint64_t                 birth;
     u_char                   id[NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_turn_t;
 
@@ -77,6 +79,7 @@ typedef struct {
 
 typedef struct {
     volatile ngx_pid_t       pid;           /* 0: nobody */
+    uint64_t                 birth;
     ngx_msec_t               delay;         /* after a failure */
     ngx_msec_t               time;          /* when it is to go on */
     u_char                   ids[NGX_WAFCERT_FLUSH_JOBS][NGX_WAFCERT_ID_LEN];
@@ -167,6 +170,16 @@ ngx_int_t ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store);
 /* The one in a configuration that has this directory open, or NULL. */
 ngx_wafcert_store_t *ngx_wafcert_zone_of_state(ngx_cycle_t *cycle,
     const ngx_wafcert_state_t *state);
+
+/*
+ * Whether a process is no more, which may have left something in the zone:
+ * another one may have its number, but was not born at the same time.  It reads
+ * /proc, and is not for a place where others wait.
+ */
+ngx_uint_t ngx_wafcert_zone_gone(ngx_pid_t pid, uint64_t birth);
+
+/* This process's. */
+uint64_t ngx_wafcert_zone_birth(void);
 
 /* Readers and writers take the same mutex; writers leave their mark. */
 void ngx_wafcert_zone_lock(ngx_wafcert_store_t *store);

@@ -177,6 +177,42 @@ sub logged {
 }
 
 
+# Kills them, and returns their numbers when there are new ones.
+sub kill_workers {
+    my @workers = $server->workers;
+    my %old = map { $_ => 1 } @workers;
+
+    kill KILL => @workers;
+    $server->wait_for('new workers', sub {
+        my @new = $server->workers;
+        return @new == 2 && !grep { $old{$_} } @new;
+    });
+
+    return @workers;
+}
+
+# A process with this number, if there can be one.
+sub namesake {
+    my ($number) = @_;
+
+    for (1 .. 50) {
+        open my $last, '>', '/proc/sys/kernel/ns_last_pid' or return;
+        print $last $number - 1;
+        close $last or return;
+
+        my $pid = fork // die "fork: $!\n";
+        exec 'sleep', '60' unless $pid;
+
+        return $pid if $pid == $number;
+
+        kill KILL => $pid;
+        waitpid $pid, 0;
+    }
+
+    return;
+}
+
+
 # Neither the answer nor what is known waits.
 
 $disk->set(fsync => 'hold', 0, '/state-edge');
@@ -314,13 +350,7 @@ ok($server->reload, 'a reload meanwhile');
 $server->settle;
 knows('gone lost', 'changes nothing');
 
-my @workers = $server->workers;
-kill KILL => @workers;
-$server->wait_for('new workers', sub {
-    my @new = $server->workers;
-    my %old = map { $_ => 1 } @workers;
-    @new == 2 && !grep { $old{$_} } @new;
-});
+kill_workers();
 knows('gone lost', 'nor do workers that are killed');
 
 $disk->mend;
@@ -394,6 +424,25 @@ knows('', 'a list that nobody reads tells what is gone');
 $server->wait_for('line', sub { access(qr/^GET /) == $lists + 1 });
 pass('and has its line in the log');
 agree('as has the disk');
+
+
+# A worker that is killed while it stores, and whose number another process has
+# then.
+
+$disk->set(fsync => 'hold', 0, '/state-edge');
+my $last = call(POST => '', upload('last'))->json->{id};
+$disk->wait_for(fsync => 1);
+knows('last', 'one more');
+
+my @namesakes = map { namesake($_) } kill_workers();
+
+$disk->mend;
+agree('it is stored, whoever has the number');
+kill KILL => @namesakes;
+waitpid $_, 0 for @namesakes;
+call(DELETE => "/$last");
+knows('', 'and deleted');
+agree('there, too');
 
 
 # Workers that are told to quit while there is something to be stored.
