@@ -332,6 +332,8 @@ ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
 
     if (rc == NGX_OK) {
         bundle.facts.warnings = stored->warnings;
+        bundle.facts.fault = ngx_min(stored->fault,
+                                     bundle.facts.nchain - 1);
         rc = ngx_wafcert_load_put(l, id, stored, &bundle, verdict);
         wafcert_bundle_free(&bundle);
     }

@@ -201,6 +201,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     facts->level = n->level;
     facts->many_hosts = 0;
     facts->handicap = n->handicap;
+    facts->fault = n->fault;
     facts->nchain = 1;
 
     leaf->not_after = n->not_after;
@@ -355,6 +356,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->type = facts->type;
     n->level = facts->level;
     n->handicap = facts->handicap;
+    n->fault = facts->fault;
     n->name_len = change->name.len;
     n->serial_len = facts->serial_number.len / 2;
     n->cert_type_len = facts->cert_type.len;

@@ -878,6 +878,7 @@ wafcert_job_chain(wafcert_job_t *job)
     }
 
     job->bundle->facts.warnings |= chain->warnings;
+    job->bundle->facts.fault = chain->fault;
 
     facts = &job->bundle->facts;
     facts->level = WAFCERT_LEVEL_MAX;

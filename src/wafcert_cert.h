@@ -65,6 +65,8 @@ typedef struct {
     ngx_uint_t             many_hosts;    /* there are more than allowed */
     int64_t                not_before;    /* ms since 1970 UTC */
     uint64_t               warnings;      /* wafcert_warning() */
+    ngx_uint_t             fault;         /* the issuer in "chain" that they */
+                                          /* are about; 0: about none */
     wafcert_type_e         type;
     ngx_uint_t             level;         /* highest that accepts the chain */
     ngx_uint_t             handicap;      /* wafcert_probe_handicap(), or 0 */

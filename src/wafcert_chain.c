@@ -28,6 +28,7 @@ typedef struct {
     ngx_uint_t           nbest;       /* 0: there is none yet */
     wafcert_sent_t      *best[WAFCERT_CHAIN_MAX];
     ngx_uint_t           faults;      /* of the best one */
+    ngx_uint_t           nearest;     /* to the leaf, which has these */
     uint64_t             warnings;
 } wafcert_walk_t;
 
@@ -115,8 +116,11 @@ wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
     wafcert_chain_walk(&walk);
 
     chain->warnings |= walk.warnings;
+    chain->fault = walk.nearest;
 
     if (!repair) {
+        chain->fault = wafcert_chain_index(chain, walk.best[walk.nearest]);
+
         wafcert_chain_keep(chain);
         wafcert_chain_warn(chain);
         return;
@@ -549,18 +553,23 @@ wafcert_chain_was_here(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
 static void
 wafcert_chain_path(wafcert_walk_t *walk)
 {
-    uint64_t    faults, nearest;
-    ngx_uint_t  i, n;
+    uint64_t    faults, warnings;
+    ngx_uint_t  i, n, nearest;
 
     n = 0;
     nearest = 0;
+    warnings = 0;
 
     for (i = 1; i < walk->n; i++) {
         faults = wafcert_chain_faults(walk, i);
 
-        if (faults) {
-            nearest = nearest ? nearest : faults;
-            n++;
+        if (faults == 0) {
+            continue;
+        }
+
+        if (n++ == 0) {
+            nearest = i;
+            warnings = faults;
         }
     }
 
@@ -572,7 +581,8 @@ wafcert_chain_path(wafcert_walk_t *walk)
 
     walk->nbest = walk->n;
     walk->faults = n;
-    walk->warnings = nearest;
+    walk->nearest = nearest;
+    walk->warnings = warnings;
 
     ngx_memcpy(walk->best, walk->path, walk->n * sizeof(wafcert_sent_t *));
 }

@@ -58,6 +58,7 @@ typedef struct {
     ngx_uint_t           nkept;
     wafcert_sent_t      *kept[WAFCERT_CHAIN_MAX];   /* leaf first */
     uint64_t             warnings;
+    ngx_uint_t           fault;       /* what of "kept" they are about, or 0 */
 } wafcert_chain_t;
 
 

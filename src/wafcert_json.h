@@ -126,6 +126,7 @@ typedef struct {
     /* what the reader makes of the facts, which it leaves NULL */
     ngx_str_t              content;       /* PEM */
     uint64_t               warnings;      /* wafcert_warning() */
+    ngx_uint_t             fault;         /* as in wafcert_facts_t */
 
     ngx_str_t              clear;         /* in the text that was read */
     ngx_str_t              sealed;

@@ -114,7 +114,7 @@ static ngx_int_t
 wafcert_stored_members(wafcert_stored_t *stored,
     const wafcert_json_abridged_t *abridged, wafcert_verdict_t *verdict)
 {
-    int64_t            sequence, revision;
+    int64_t            sequence, revision, fault;
     const json_t      *root;
     wafcert_record_t  *record;
 
@@ -147,6 +147,10 @@ wafcert_stored_members(wafcert_stored_t *stored,
     /* of an edge, which could not keep what the WAF has */
 
     record->stale = json_is_integer(json_object_get(root, "stale"));
+
+    if (wafcert_stored_integer(&fault, root, "fault") == NGX_OK && fault > 0) {
+        stored->fault = (ngx_uint_t) fault;
+    }
 
     stored->sequence = (uint64_t) sequence;
     record->revision = (ngx_uint_t) revision;

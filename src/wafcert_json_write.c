@@ -193,6 +193,10 @@ wafcert_json_stored(u_char *buf, const wafcert_stored_t *stored)
     wafcert_json_put_since(&out, stored);
     wafcert_json_put_slugs(&out, facts->warnings);
 
+    if (facts->fault) {
+        wafcert_json_integer(&out, "fault", (int64_t) facts->fault);
+    }
+
     if (record->stale) {
         wafcert_json_integer(&out, "stale", 1);
     }
@@ -479,6 +483,13 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
             issuer = &record->facts->chain[0].issuer;
 
             wafcert_json_puts(out, "; missing: ");
+            wafcert_json_text(out, issuer->data, issuer->len);
+        }
+
+        if (wafcert_warning_is_issuers(i) && record->facts->fault) {
+            issuer = &record->facts->chain[record->facts->fault].subject;
+
+            wafcert_json_puts(out, ": ");
             wafcert_json_text(out, issuer->data, issuer->len);
         }
 

@@ -168,6 +168,11 @@ typedef enum {
 
 #define wafcert_warning(warning)  ((uint64_t) 1 << (warning))
 
+/* whether it is about one of the leaf's issuers: wafcert_facts_t.fault */
+#define wafcert_warning_is_issuers(warning)                                   \
+    ((warning) >= WAFCERT_WARN_ISSUER_NOT_CA                                  \
+     && (warning) <= WAFCERT_WARN_ISSUER_KEY_TYPE)
+
 
 typedef struct {
     const char        *slug;         /* "json_syntax" */
