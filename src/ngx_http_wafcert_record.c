@@ -722,7 +722,16 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
                               (u_long) wlcf->policy.max_hosts);
     }
 
-    rc = ngx_wafcert_store_put(store, &ctx->change, &ctx->verdict);
+    rc = ngx_wafcert_store_date(store, &ctx->change, 0, r->pool);
+
+    if (rc == NGX_OK) {
+        rc = ngx_wafcert_store_put(store, &ctx->change, &ctx->verdict);
+
+    } else if (rc == NGX_AGAIN) {
+        ngx_memcpy(ctx->change.blocked, ctx->change.id, NGX_WAFCERT_ID_LEN);
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        rc = NGX_BUSY;
+    }
 
     ctx->prepared = (rc == NGX_BUSY
                      && ctx->change.op != NGX_WAFCERT_DELETE);

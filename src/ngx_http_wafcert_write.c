@@ -236,6 +236,19 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
         }
     }
 
+    ctx->prepared = 1;
+
+    rc = ngx_wafcert_store_date(store, &ctx->change, ctx->dry_run, r->pool);
+
+    if (rc == NGX_ERROR) {
+        return ngx_http_wafcert_no_memory(ctx);
+    }
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        return NGX_DONE;
+    }
+
     rc = ngx_wafcert_store_reserve(store, &ctx->change, &ctx->verdict);
 
     ctx->prepared = (rc == NGX_OK || rc == NGX_BUSY);

@@ -27,7 +27,7 @@ typedef struct {
     ngx_uint_t               seen;          /* names and certificates */
     ngx_wafcert_project_t   *owner;         /* NULL: nothing is valid */
     int64_t                  since;
-    uint64_t                 sequence;
+    ngx_uint_t               tie;           /* with another project */
     ngx_uint_t               grade;         /* the winners' */
     ngx_wafcert_node_t      *winners[WAFCERT_TYPES];
     int64_t                  until;
@@ -37,15 +37,21 @@ typedef struct {
 static void ngx_wafcert_ranking_init(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_view_t *view, int64_t now, ngx_uint_t seen);
 static void ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking,
-    ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
+    ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name, ngx_uint_t brief);
+static void ngx_wafcert_rank_owners_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name, ngx_uint_t brief);
 static void ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
-    ngx_wafcert_host_t *host);
+    ngx_wafcert_host_t *host, ngx_wafcert_project_t *project);
+static void ngx_wafcert_rank_tie_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh);
+static void ngx_wafcert_rank_winners_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_claim_t *claim, ngx_uint_t wildcard);
 static void ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
     ngx_wafcert_host_t *host, ngx_uint_t wildcard);
 static ngx_uint_t ngx_wafcert_in_view(ngx_wafcert_ranking_t *ranking,
-    ngx_wafcert_node_t *n);
+    ngx_wafcert_host_t *host);
 static ngx_uint_t ngx_wafcert_allowed(ngx_wafcert_ranking_t *ranking,
-    ngx_wafcert_node_t *n);
+    ngx_wafcert_project_t *project);
 static int ngx_libc_cdecl ngx_wafcert_allowed_cmp(const void *one,
     const void *two);
 static ngx_uint_t ngx_wafcert_name_in(const ngx_str_t *host,
@@ -90,7 +96,7 @@ ngx_wafcert_choose(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
     ngx_wafcert_zone_lock(store);
 
-    ngx_wafcert_rank_locked(&ranking, store->sh, name);
+    ngx_wafcert_rank_locked(&ranking, store->sh, name, 0);
 
     choice->n = 0;
     choice->chosen_at = now;
@@ -132,65 +138,167 @@ ngx_wafcert_ranking_init(ngx_wafcert_ranking_t *ranking,
 }
 
 
+/* "brief": it is not asked how long that holds */
+
 static void
 ngx_wafcert_rank_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
-    ngx_wafcert_name_t *name)
+    ngx_wafcert_name_t *name, ngx_uint_t brief)
 {
-    ngx_wafcert_walk_t   walk;
-    ngx_wafcert_host_t  *host;
+    ngx_wafcert_walk_t    walk;
+    ngx_wafcert_claim_t  *claim;
 
-    ranking->seen++;
-    ranking->name = name;
-    ranking->owner = NULL;
+    ngx_wafcert_rank_owners_locked(ranking, sh, name, brief);
+
     ranking->grade = 0;
-    ranking->until = INT64_MAX;
     ngx_memzero(ranking->winners, sizeof(ranking->winners));
 
-    ngx_wafcert_walk_start_locked(&walk, sh, name);
+    if (ranking->owner) {
+        claim = ngx_wafcert_claim_locked(sh, ranking->owner, &name->host,
+                                         name->key);
+        ngx_wafcert_rank_winners_locked(ranking, claim, 0);
 
-    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
-        ngx_wafcert_rank_owner_locked(ranking, host);
-        ranking->seen++;
+        claim = name->wildcard.len
+                ? ngx_wafcert_claim_locked(sh, ranking->owner, &name->wildcard,
+                                           name->wildcard_key)
+                : NULL;
+        ngx_wafcert_rank_winners_locked(ranking, claim, 1);
+
+        return;
     }
 
     ngx_wafcert_walk_start_locked(&walk, sh, name);
 
-    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
-        ngx_wafcert_rank_winner_locked(ranking, host, walk.wildcard);
+    while ((claim = ngx_wafcert_walk_claim_locked(&walk))) {
+        if (ngx_wafcert_allowed(ranking, ngx_wafcert_claim_project(claim))) {
+            ngx_wafcert_rank_winners_locked(ranking, claim, walk.wildcard);
+        }
+    }
+}
+
+
+static void
+ngx_wafcert_rank_owners_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name, ngx_uint_t brief)
+{
+    ngx_wafcert_walk_t      walk;
+    ngx_wafcert_host_t     *host;
+    ngx_wafcert_claim_t    *claim;
+    ngx_wafcert_project_t  *project;
+
+    ranking->seen++;
+    ranking->name = name;
+    ranking->owner = NULL;
+    ranking->tie = 0;
+    ranking->until = INT64_MAX;
+
+    ngx_wafcert_walk_start_locked(&walk, sh, name);
+
+    while ((claim = ngx_wafcert_walk_claim_locked(&walk))) {
+        project = ngx_wafcert_claim_project(claim);
+
+        if (!ngx_wafcert_allowed(ranking, project)) {
+            continue;
+        }
+
+        while ((host = ngx_wafcert_walk_host_locked(&walk))) {
+            ngx_wafcert_rank_owner_locked(ranking, host, project);
+            ranking->seen++;
+
+            if (brief && ranking->owner == project
+                && ranking->since == claim->earliest)
+            {
+                break;
+            }
+        }
+
+        if (brief && ranking->owner) {
+            walk.before = ranking->since;
+        }
+    }
+
+    ranking->seen += walk.seen;
+
+    if (ranking->tie) {
+        ngx_wafcert_rank_tie_locked(ranking, sh);
     }
 }
 
 
 static void
 ngx_wafcert_rank_owner_locked(ngx_wafcert_ranking_t *ranking,
-    ngx_wafcert_host_t *host)
+    ngx_wafcert_host_t *host, ngx_wafcert_project_t *project)
 {
-    ngx_wafcert_node_t  *n;
-
-    n = host->record;
-
-    if (!ngx_wafcert_in_view(ranking, n)) {
+    if (!ngx_wafcert_in_view(ranking, host)) {
         return;
     }
 
-    if (ranking->now < n->not_before) {
-        ranking->until = ngx_min(ranking->until, n->not_before);
+    if (ranking->now < host->not_before) {
+        ranking->until = ngx_min(ranking->until, host->not_before);
         return;
     }
 
-    if (ranking->now > n->not_after) {
+    if (ranking->now > host->not_after) {
         return;
     }
 
-    ranking->until = ngx_min(ranking->until, n->not_after + 1);
+    ranking->until = ngx_min(ranking->until, host->not_after + 1);
 
-    if (ranking->owner == NULL
-        || host->since < ranking->since
-        || (host->since == ranking->since && n->sequence < ranking->sequence))
-    {
-        ranking->owner = n->project;
+    if (ranking->owner == NULL || host->since < ranking->since) {
+        ranking->owner = project;
         ranking->since = host->since;
-        ranking->sequence = n->sequence;
+        ranking->tie = 0;
+
+    } else if (host->since == ranking->since && ranking->owner != project) {
+        ranking->tie = 1;
+    }
+}
+
+
+/* projects that have had it for the same time: the earlier upload */
+
+static void
+ngx_wafcert_rank_tie_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_sh_t *sh)
+{
+    uint64_t                sequence;
+    ngx_wafcert_walk_t      walk;
+    ngx_wafcert_host_t     *host;
+    ngx_wafcert_node_t     *n;
+
+    sequence = 0;
+
+    ngx_wafcert_walk_start_locked(&walk, sh, ranking->name);
+
+    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
+        ranking->seen++;
+
+        n = host->record;
+
+        if (host->since == ranking->since
+            && (sequence == 0 || n->sequence < sequence)
+            && ngx_wafcert_in_view(ranking, host)
+            && ngx_wafcert_valid(n, ranking->now)
+            && ngx_wafcert_allowed(ranking, n->project))
+        {
+            sequence = n->sequence;
+            ranking->owner = n->project;
+        }
+    }
+}
+
+
+static void
+ngx_wafcert_rank_winners_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_claim_t *claim, ngx_uint_t wildcard)
+{
+    ngx_wafcert_host_t  *host;
+
+    for (host = claim ? claim->hosts : NULL; host; host = host->next) {
+        ranking->seen++;
+
+        if (host->visible) {
+            ngx_wafcert_rank_winner_locked(ranking, host, wildcard);
+        }
     }
 }
 
@@ -204,9 +312,8 @@ ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
 
     n = host->record;
 
-    if (!ngx_wafcert_in_view(ranking, n)
-        || ranking->now < n->not_before
-        || (ranking->owner && ranking->owner != n->project))
+    if (!ngx_wafcert_in_view(ranking, host)
+        || ranking->now < host->not_before)
     {
         return;
     }
@@ -238,24 +345,25 @@ ngx_wafcert_rank_winner_locked(ngx_wafcert_ranking_t *ranking,
 }
 
 
+/* but for its project */
+
 static ngx_uint_t
-ngx_wafcert_in_view(ngx_wafcert_ranking_t *ranking, ngx_wafcert_node_t *n)
+ngx_wafcert_in_view(ngx_wafcert_ranking_t *ranking, ngx_wafcert_host_t *host)
 {
-    return n->level >= ranking->view->level && !n->unusable
-           && ngx_wafcert_allowed(ranking, n);
+    return host->level >= ranking->view->level && !host->unusable;
 }
 
 
 static ngx_uint_t
-ngx_wafcert_allowed(ngx_wafcert_ranking_t *ranking, ngx_wafcert_node_t *n)
+ngx_wafcert_allowed(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_project_t *project)
 {
-    ngx_str_t  project;
+    ngx_str_t  name;
 
-    project.data = n->project->name;
-    project.len = n->project->len;
+    name.data = project->name;
+    name.len = project->len;
 
-    return ngx_wafcert_view_allows(ranking->view, &project,
-                                   &ranking->name->host);
+    return ngx_wafcert_view_allows(ranking->view, &name, &ranking->name->host);
 }
 
 
@@ -458,7 +566,7 @@ ngx_wafcert_places(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
     p = ngx_wafcert_project_locked(store->sh, project, key);
 
-    ngx_wafcert_rank_locked(&ranking, store->sh, name);
+    ngx_wafcert_rank_locked(&ranking, store->sh, name, 1);
     ngx_wafcert_walk_start_locked(&walk, store->sh, name);
 
     while ((host = ngx_wafcert_walk_next_locked(&walk))) {
@@ -502,7 +610,7 @@ ngx_wafcert_standing_locked(ngx_wafcert_ranking_t *ranking,
         return NGX_WAFCERT_REFUSED;
     }
 
-    if (!ngx_wafcert_allowed(ranking, n)) {
+    if (!ngx_wafcert_allowed(ranking, n->project)) {
         return NGX_WAFCERT_NOT_ALLOWED;
     }
 
@@ -705,7 +813,7 @@ ngx_wafcert_won_locked(ngx_wafcert_ranking_t *ranking, ngx_wafcert_sh_t *sh,
             continue;
         }
 
-        ngx_wafcert_rank_locked(ranking, sh, &name);
+        ngx_wafcert_rank_locked(ranking, sh, &name, 1);
 
         if (ranking->winners[n->type] == n) {
             p = ngx_cpymem(hosts->data + hosts->len, name.host.data,
@@ -760,7 +868,7 @@ ngx_wafcert_taken(ngx_wafcert_store_t *store, ngx_wafcert_survey_t *survey,
             continue;
         }
 
-        ngx_wafcert_rank_locked(&ranking, store->sh, &name);
+        ngx_wafcert_rank_owners_locked(&ranking, store->sh, &name, 1);
 
         if (ranking.owner
             && !ngx_wafcert_is_project(ranking.owner, &survey->project))

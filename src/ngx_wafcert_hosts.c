@@ -7,25 +7,33 @@
 #include "ngx_wafcert_hosts.h"
 
 
-/* bytes of the zone for each list */
+/* bytes of the zone for each tree */
 #define NGX_WAFCERT_HOSTS_SHARE  2048
 
 
-static ngx_wafcert_host_t **ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh,
-    uint32_t key);
-static ngx_wafcert_host_t **ngx_wafcert_host_change_locked(
-    ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host);
+/* a key is the name's and, where it has the room, the project's */
+#define NGX_WAFCERT_CLAIM_SHIFT  (sizeof(ngx_rbtree_key_t) == 8 ? 32 : 0)
+
+
+static void ngx_wafcert_hosts_tree(ngx_wafcert_sh_t *sh, uint32_t key,
+    ngx_rbtree_t *tree);
+static ngx_rbtree_key_t ngx_wafcert_claim_key(uint32_t key,
+    ngx_wafcert_project_t *project);
+static uint32_t ngx_wafcert_claim_name(ngx_wafcert_claim_t *claim);
+static ngx_int_t ngx_wafcert_claim_add_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_host_t *host, const ngx_str_t *name, uint32_t key);
+static void ngx_wafcert_claim_remove_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_host_t *host);
+static ngx_uint_t ngx_wafcert_claim_is(ngx_wafcert_claim_t *claim,
+    const ngx_str_t *name);
+static ngx_uint_t ngx_wafcert_hosts_number(ngx_wafcert_node_t *n);
+static ngx_wafcert_host_t *ngx_wafcert_hosts_alloc_locked(
+    ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n, ngx_uint_t number);
 static ngx_uint_t ngx_wafcert_name_legal(const u_char *p, size_t len);
 static uint32_t ngx_wafcert_name_key(ngx_wafcert_sh_t *sh,
     const ngx_str_t *name);
-static ngx_uint_t ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh,
-    const ngx_str_t *host, ngx_wafcert_name_t *name);
-static void ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_host_t *host, ngx_wafcert_node_t *old, int64_t now);
-static void ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_host_t *host);
-static ngx_uint_t ngx_wafcert_host_is(ngx_wafcert_host_t *host,
-    ngx_str_t *name, uint32_t key);
+static ngx_int_t ngx_wafcert_host_text_locked(ngx_wafcert_host_t *host,
+    ngx_str_t *text, size_t size);
 
 
 ngx_wafcert_hosts_t *
@@ -37,10 +45,17 @@ ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool, size_t size)
     for (n = 1; n < size / NGX_WAFCERT_HOSTS_SHARE; n *= 2) { /* void */ }
 
     hosts = ngx_slab_calloc_locked(shpool,
-                                   offsetof(ngx_wafcert_hosts_t, lists)
-                                   + n * sizeof(ngx_wafcert_host_t *));
-    if (hosts) {
-        hosts->mask = n - 1;
+                                   offsetof(ngx_wafcert_hosts_t, roots)
+                                   + n * sizeof(ngx_rbtree_node_t *));
+    if (hosts == NULL) {
+        return NULL;
+    }
+
+    hosts->mask = n - 1;
+    ngx_rbtree_sentinel_init(&hosts->sentinel);
+
+    while (n) {
+        hosts->roots[--n] = &hosts->sentinel;
     }
 
     return hosts;
@@ -50,6 +65,23 @@ ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool, size_t size)
 ngx_int_t
 ngx_wafcert_name_make(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
     const u_char *data, size_t len)
+{
+    if (ngx_wafcert_name_text(name, data, len) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    name->key = ngx_wafcert_name_key(sh, &name->host);
+
+    if (name->wildcard.len) {
+        name->wildcard_key = ngx_wafcert_name_key(sh, &name->wildcard);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_wafcert_name_text(ngx_wafcert_name_t *name, const u_char *data, size_t len)
 {
     u_char  *dot, *top, *last;
 
@@ -67,7 +99,6 @@ ngx_wafcert_name_make(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
     name->host.len = len;
     ngx_strlow(name->buf, (u_char *) data, len);
     *last++ = '\0';
-    name->key = ngx_wafcert_name_key(sh, &name->host);
 
     ngx_str_null(&name->wildcard);
     name->wildcard_key = 0;
@@ -90,8 +121,6 @@ ngx_wafcert_name_make(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
     name->wildcard.len = last - dot;
     *last = '*';
     ngx_memcpy(last + 1, dot, last - dot);
-
-    name->wildcard_key = ngx_wafcert_name_key(sh, &name->wildcard);
 
     return NGX_OK;
 }
@@ -132,21 +161,148 @@ ngx_wafcert_name_key(ngx_wafcert_sh_t *sh, const ngx_str_t *name)
 }
 
 
-static ngx_wafcert_host_t **
-ngx_wafcert_hosts_list(ngx_wafcert_sh_t *sh, uint32_t key)
+/* "root" is to be put back when it has changed */
+
+static void
+ngx_wafcert_hosts_tree(ngx_wafcert_sh_t *sh, uint32_t key, ngx_rbtree_t *tree)
 {
-    return &sh->hosts->lists[key & sh->hosts->mask];
+    tree->root = sh->hosts->roots[key & sh->hosts->mask];
+    tree->sentinel = &sh->hosts->sentinel;
+    tree->insert = ngx_rbtree_insert_value;
 }
 
 
-/* the list that it comes to or leaves in this generation */
-
-static ngx_wafcert_host_t **
-ngx_wafcert_host_change_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
+static ngx_rbtree_key_t
+ngx_wafcert_claim_key(uint32_t key, ngx_wafcert_project_t *project)
 {
-    sh->changed[host->key % NGX_WAFCERT_CHANGED] = sh->generation;
+    if (NGX_WAFCERT_CLAIM_SHIFT == 0) {
+        return key;
+    }
 
-    return ngx_wafcert_hosts_list(sh, host->key);
+    return ((ngx_rbtree_key_t) key << NGX_WAFCERT_CLAIM_SHIFT)
+           + (uint32_t) project->node.key;
+}
+
+
+static uint32_t
+ngx_wafcert_claim_name(ngx_wafcert_claim_t *claim)
+{
+    return (uint32_t) (claim->node.key >> NGX_WAFCERT_CLAIM_SHIFT);
+}
+
+
+ngx_wafcert_project_t *
+ngx_wafcert_claim_project(ngx_wafcert_claim_t *claim)
+{
+    return claim->hosts->record->project;
+}
+
+
+ngx_wafcert_claim_t *
+ngx_wafcert_claim_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_project_t *project,
+    const ngx_str_t *name, uint32_t key)
+{
+    ngx_rbtree_t          tree;
+    ngx_rbtree_node_t    *node;
+    ngx_wafcert_claim_t  *claim;
+
+    ngx_wafcert_hosts_tree(sh, key, &tree);
+
+    for (node = ngx_wafcert_index_first_locked(&tree,
+                                        ngx_wafcert_claim_key(key, project));
+         node;
+         node = ngx_wafcert_index_next_locked(&tree, node))
+    {
+        claim = ngx_rbtree_data(node, ngx_wafcert_claim_t, node);
+
+        if (ngx_wafcert_claim_project(claim) == project
+            && ngx_wafcert_claim_is(claim, name))
+        {
+            return claim;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_wafcert_claim_add_locked(ngx_slab_pool_t *shpool, ngx_wafcert_host_t *host,
+    const ngx_str_t *name, uint32_t key)
+{
+    ngx_rbtree_t            tree;
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_claim_t    *claim;
+    ngx_wafcert_project_t  *project;
+
+    sh = shpool->data;
+    project = host->record->project;
+
+    claim = ngx_wafcert_claim_locked(sh, project, name, key);
+
+    if (claim == NULL) {
+
+        claim = ngx_slab_alloc_locked(shpool, sizeof(ngx_wafcert_claim_t));
+        if (claim == NULL) {
+            return NGX_ERROR;
+        }
+
+        claim->hosts = NULL;
+        claim->earliest = INT64_MAX;
+        claim->latest = 0;
+        claim->node.key = ngx_wafcert_claim_key(key, project);
+
+        ngx_wafcert_hosts_tree(sh, key, &tree);
+        ngx_rbtree_insert(&tree, &claim->node);
+        sh->hosts->roots[key & sh->hosts->mask] = tree.root;
+    }
+
+    host->claim = claim;
+    host->prev = NULL;
+    host->next = claim->hosts;
+
+    if (host->next) {
+        host->next->prev = host;
+    }
+
+    claim->hosts = host;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_wafcert_claim_remove_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_host_t *host)
+{
+    uint32_t              key;
+    ngx_rbtree_t          tree;
+    ngx_wafcert_sh_t     *sh;
+    ngx_wafcert_claim_t  *claim;
+
+    sh = shpool->data;
+    claim = host->claim;
+
+    if (host->next) {
+        host->next->prev = host->prev;
+    }
+
+    if (host->prev) {
+        host->prev->next = host->next;
+        return;
+    }
+
+    claim->hosts = host->next;
+
+    if (claim->hosts == NULL) {
+        key = ngx_wafcert_claim_name(claim);
+
+        ngx_wafcert_hosts_tree(sh, key, &tree);
+        ngx_rbtree_delete(&tree, &claim->node);
+        sh->hosts->roots[key & sh->hosts->mask] = tree.root;
+
+        ngx_slab_free_locked(shpool, claim);
+    }
 }
 
 
@@ -181,11 +337,37 @@ ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh)
 void
 ngx_wafcert_hosts_change_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
+    uint32_t             key;
     ngx_wafcert_host_t  *host;
 
     for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
-        (void) ngx_wafcert_host_change_locked(sh, host);
+        key = ngx_wafcert_claim_name(host->claim);
+
+        sh->changed[key % NGX_WAFCERT_CHANGED] = sh->generation;
     }
+}
+
+
+void
+ngx_wafcert_hosts_show_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
+{
+    ngx_wafcert_host_t   *host;
+    ngx_wafcert_claim_t  *claim;
+
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
+        claim = host->claim;
+
+        host->not_before = n->not_before;
+        host->not_after = n->not_after;
+        host->level = n->level;
+        host->unusable = n->unusable;
+        host->visible = 1;
+
+        claim->earliest = ngx_min(claim->earliest, host->since);
+        claim->latest = ngx_max(claim->latest, host->since);
+    }
+
+    ngx_wafcert_hosts_change_locked(sh, n);
 }
 
 
@@ -213,64 +395,112 @@ ngx_wafcert_hosts_count(const ngx_str_t *hosts)
 
 
 ngx_int_t
-ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
-    ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since)
+ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n,
+    ngx_wafcert_change_t *change)
 {
-    size_t               i;
-    ngx_str_t            text;
-    ngx_uint_t           n, k;
-    ngx_wafcert_sh_t    *sh;
-    ngx_wafcert_name_t   name;
-    ngx_wafcert_host_t  *host;
+    ngx_str_t             text;
+    ngx_uint_t            i;
+    ngx_wafcert_host_t   *host;
+    ngx_wafcert_dated_t  *dated;
 
-    n = 0;
-    sh = shpool->data;
-
-    for (i = 0; i < hosts->len; i += text.len + 1) {
-        text.data = hosts->data + i;
-        text.len = ngx_strlen(text.data);
-
-        n += ngx_wafcert_hosts_indexed(sh, &text, &name);
-    }
-
-    if (n == 0) {
+    if (change->ndated == 0) {
         return NGX_OK;
     }
 
-    host = ngx_slab_alloc_locked(shpool, n * sizeof(ngx_wafcert_host_t));
+    host = ngx_wafcert_hosts_alloc_locked(shpool, n, change->ndated);
     if (host == NULL) {
         return NGX_ERROR;
     }
 
-    record->hosts = host;
+    for (i = 0; i < change->ndated; i++, host++) {
+        dated = &change->dated[i];
 
-    for (i = 0, k = 0; n; i += text.len + 1, k++) {
-        text.data = hosts->data + i;
-        text.len = ngx_strlen(text.data);
+        host->since = dated->since;
+        host->offset = dated->offset;
 
-        if (!ngx_wafcert_hosts_indexed(sh, &text, &name)) {
-            continue;
+        text.data = change->facts->hosts.data + dated->offset;
+        text.len = dated->len;
+
+        if (ngx_wafcert_claim_add_locked(shpool, host, &text, dated->key)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
         }
-
-        host->next = NULL;
-        host->record = record;
-        host->since = since ? since[k] : 0;
-        host->key = name.key;
-        host->offset = i;
-        host->last = (--n == 0);
-
-        host++;
     }
 
     return NGX_OK;
 }
 
 
+ngx_int_t
+ngx_wafcert_hosts_copy_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n,
+    ngx_wafcert_node_t *from)
+{
+    ngx_str_t            text;
+    ngx_wafcert_host_t  *host, *old;
+    u_char               buf[NGX_WAFCERT_HOST_MAX + 1];
+
+    if (from->hosts == NULL) {
+        return NGX_OK;
+    }
+
+    host = ngx_wafcert_hosts_alloc_locked(shpool, n,
+                                          ngx_wafcert_hosts_number(from));
+    if (host == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.data = buf;
+
+    for (old = from->hosts; old; old = ngx_wafcert_host_next(old), host++) {
+        host->since = old->since;
+        host->offset = old->offset;
+
+        if (ngx_wafcert_host_text_locked(host, &text, sizeof(buf)) != NGX_OK
+            || ngx_wafcert_claim_add_locked(shpool, host, &text,
+                                      ngx_wafcert_claim_name(old->claim))
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* in no claim yet */
+
+static ngx_wafcert_host_t *
+ngx_wafcert_hosts_alloc_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n,
+    ngx_uint_t number)
+{
+    ngx_uint_t           i;
+    ngx_wafcert_host_t  *host;
+
+    host = ngx_slab_alloc_locked(shpool, number * sizeof(ngx_wafcert_host_t));
+    if (host == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < number; i++) {
+        host[i].claim = NULL;
+        host[i].record = n;
+        host[i].visible = 0;
+        host[i].last = (i == number - 1);
+    }
+
+    n->hosts = host;
+
+    return host;
+}
+
+
 /* no client asks for another name, nor for one with its last dot */
 
-static ngx_uint_t
-ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, const ngx_str_t *host,
-    ngx_wafcert_name_t *name)
+ngx_uint_t
+ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
+    const ngx_str_t *host)
 {
     if (ngx_wafcert_name_make(sh, name, host->data, host->len) != NGX_OK
         || name->host.len != host->len)
@@ -286,169 +516,55 @@ ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, const ngx_str_t *host,
 }
 
 
+static ngx_uint_t
+ngx_wafcert_hosts_number(ngx_wafcert_node_t *n)
+{
+    ngx_uint_t           number;
+    ngx_wafcert_host_t  *host;
+
+    number = 0;
+
+    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
+        number++;
+    }
+
+    return number;
+}
+
+
 size_t
 ngx_wafcert_hosts_size(ngx_wafcert_node_t *n)
 {
-    ngx_uint_t           count;
-    ngx_wafcert_host_t  *host;
+    ngx_uint_t  number;
 
-    count = 0;
+    number = ngx_wafcert_hosts_number(n);
 
-    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
-        count++;
+    if (number == 0) {
+        return 0;
     }
 
-    return count ? ngx_wafcert_slab_size(count * sizeof(ngx_wafcert_host_t))
-                 : 0;
+    return ngx_wafcert_slab_size(number * sizeof(ngx_wafcert_host_t))
+           + number * ngx_wafcert_slab_size(sizeof(ngx_wafcert_claim_t));
 }
 
 
 void
 ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n)
 {
-    if (n->hosts) {
-        ngx_slab_free_locked(shpool, n->hosts);
-    }
-}
-
-
-void
-ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n,
-    ngx_wafcert_node_t *old)
-{
-    int64_t              now;
-    ngx_time_t          *tp;
     ngx_wafcert_host_t  *host;
 
-    /* what is loaded from a file was uploaded before now */
-
-    now = n->timestamp;
-
-    if (old) {
-        tp = ngx_timeofday();
-        now = (int64_t) tp->sec * 1000 + tp->msec;
-    }
-
-    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
-        ngx_wafcert_host_date_locked(sh, host, old, now);
-    }
-}
-
-
-/*
- * A project's certificates for a name count as one from the first that is
- * valid, as long as they follow on each other.  Of other projects, what is here
- * was here before, whatever the clock says, or said then: that "since" is later
- * than not_before tells that it is the time of an upload.
- */
-
-static void
-ngx_wafcert_host_date_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
-    ngx_wafcert_node_t *old, int64_t now)
-{
-    int64_t              start, since, before;
-    ngx_uint_t           known;
-    ngx_wafcert_node_t  *n, *other;
-    ngx_wafcert_name_t   name;
-    ngx_wafcert_walk_t   walk;
-    ngx_wafcert_host_t  *h;
-
-    n = host->record;
-    known = (host->since != 0);
-    start = known ? host->since : ngx_max(now, n->not_before);
-
-    host->since = start;
-
-    /* what has expired takes no name */
-
-    if (start > n->not_after
-        || ngx_wafcert_host_name_locked(sh, host, &name) != NGX_OK)
-    {
+    if (n->hosts == NULL) {
         return;
     }
 
-    since = start;
-    before = INT64_MAX;
-
-    ngx_wafcert_walk_start_locked(&walk, sh, &name);
-
-    while ((h = ngx_wafcert_walk_next_locked(&walk))) {
-        other = h->record;
-
-        if (other->project != n->project) {
-
-            if (!known && h->since > other->not_before) {
-                since = ngx_max(since, h->since);
-            }
-
-            continue;
-        }
-
-        if (start < other->not_before || start > other->not_after
-            || (other == old && start > now))
-        {
-            continue;
-        }
-
-        before = ngx_min(before, h->since);
-
-        /* all that it meets have the same; there may be thousands */
-
-        if (other->not_after >= n->not_after) {
-            break;
-        }
-    }
-
-    host->since = ngx_min(since, before);
-}
-
-
-void
-ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
-{
-    ngx_wafcert_host_t  *host;
-
     for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
-        if (host->since <= n->not_after) {
-            ngx_wafcert_host_extend_locked(sh, host);
+        if (host->claim) {
+            ngx_wafcert_claim_remove_locked(shpool, host);
         }
     }
-}
 
-
-static void
-ngx_wafcert_host_extend_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host)
-{
-    ngx_wafcert_node_t  *n;
-    ngx_wafcert_name_t   name;
-    ngx_wafcert_walk_t   walk;
-    ngx_wafcert_host_t  *h;
-
-    n = host->record;
-
-    if (ngx_wafcert_host_name_locked(sh, host, &name) != NGX_OK) {
-        return;
-    }
-
-    ngx_wafcert_walk_start_locked(&walk, sh, &name);
-
-    while ((h = ngx_wafcert_walk_next_locked(&walk)) && !walk.wildcard) {
-
-        if (h->record->project != n->project || h->since > n->not_after) {
-            continue;
-        }
-
-        if (h->since > host->since) {
-            h->since = host->since;
-            continue;
-        }
-
-        /* it did the same before */
-
-        if (h->record->not_after >= n->not_after) {
-            break;
-        }
-    }
+    ngx_slab_free_locked(shpool, n->hosts);
+    n->hosts = NULL;
 }
 
 
@@ -472,92 +588,93 @@ ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n, const ngx_str_t *hosts,
 
 
 void
-ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n, ngx_wafcert_node_t *from)
-{
-    ngx_wafcert_host_t  *host, *old;
-
-    for (host = n->hosts, old = from->hosts;
-         host && old;
-         host = ngx_wafcert_host_next(host), old = ngx_wafcert_host_next(old))
-    {
-        host->since = old->since;
-    }
-}
-
-
-void
-ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
-{
-    ngx_wafcert_host_t  *host, **list;
-
-    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
-        list = ngx_wafcert_host_change_locked(sh, host);
-
-        host->next = *list;
-        *list = host;
-    }
-}
-
-
-void
-ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
-{
-    ngx_wafcert_host_t  *host, **list;
-
-    for (host = n->hosts; host; host = ngx_wafcert_host_next(host)) {
-        list = ngx_wafcert_host_change_locked(sh, host);
-
-        while (*list != host) {
-            list = &(*list)->next;
-        }
-
-        *list = host->next;
-    }
-}
-
-
-void
 ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk, ngx_wafcert_sh_t *sh,
     ngx_wafcert_name_t *name)
 {
     walk->sh = sh;
     walk->name = name;
     walk->wildcard = 0;
-    walk->host = *ngx_wafcert_hosts_list(sh, name->key);
+    walk->host = NULL;
+    walk->after = INT64_MIN;
+    walk->before = INT64_MAX;
+    walk->seen = 0;
+
+    ngx_wafcert_hosts_tree(sh, name->key, &walk->tree);
+    walk->node = ngx_wafcert_index_from_locked(&walk->tree,
+                     (ngx_rbtree_key_t) name->key << NGX_WAFCERT_CLAIM_SHIFT);
+}
+
+
+ngx_wafcert_claim_t *
+ngx_wafcert_walk_claim_locked(ngx_wafcert_walk_t *walk)
+{
+    uint32_t              key;
+    ngx_str_t            *text;
+    ngx_wafcert_name_t   *name;
+    ngx_wafcert_claim_t  *claim;
+
+    name = walk->name;
+
+    for ( ;; ) {
+        key = walk->wildcard ? name->wildcard_key : name->key;
+        text = walk->wildcard ? &name->wildcard : &name->host;
+
+        while (walk->node
+               && walk->node->key >> NGX_WAFCERT_CLAIM_SHIFT == key)
+        {
+            claim = ngx_rbtree_data(walk->node, ngx_wafcert_claim_t, node);
+            walk->node = ngx_rbtree_next(&walk->tree, walk->node);
+
+            walk->seen++;
+
+            if (claim->latest > walk->after && claim->earliest <= walk->before
+                && ngx_wafcert_claim_is(claim, text))
+            {
+                walk->host = claim->hosts;
+                return claim;
+            }
+        }
+
+        if (walk->wildcard || name->wildcard.len == 0) {
+            walk->node = NULL;
+            return NULL;
+        }
+
+        walk->wildcard = 1;
+
+        ngx_wafcert_hosts_tree(walk->sh, name->wildcard_key, &walk->tree);
+        walk->node = ngx_wafcert_index_from_locked(&walk->tree,
+             (ngx_rbtree_key_t) name->wildcard_key << NGX_WAFCERT_CLAIM_SHIFT);
+    }
+}
+
+
+ngx_wafcert_host_t *
+ngx_wafcert_walk_host_locked(ngx_wafcert_walk_t *walk)
+{
+    ngx_wafcert_host_t  *host;
+
+    while ((host = walk->host)) {
+        walk->host = host->next;
+
+        if (host->visible) {
+            break;
+        }
+    }
+
+    return host;
 }
 
 
 ngx_wafcert_host_t *
 ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk)
 {
-    uint32_t             key;
-    ngx_str_t           *text;
     ngx_wafcert_host_t  *host;
-    ngx_wafcert_name_t  *name;
-
-    name = walk->name;
 
     for ( ;; ) {
-        host = walk->host;
+        host = ngx_wafcert_walk_host_locked(walk);
 
-        if (host == NULL) {
-
-            if (walk->wildcard || name->wildcard.len == 0) {
-                return NULL;
-            }
-
-            walk->wildcard = 1;
-            walk->host = *ngx_wafcert_hosts_list(walk->sh,
-                                                 name->wildcard_key);
-            continue;
-        }
-
-        walk->host = host->next;
-
-        text = walk->wildcard ? &name->wildcard : &name->host;
-        key = walk->wildcard ? name->wildcard_key : name->key;
-
-        if (ngx_wafcert_host_is(host, text, key)) {
+        if (host || ngx_wafcert_walk_claim_locked(walk) == NULL) {
             return host;
         }
     }
@@ -565,14 +682,16 @@ ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk)
 
 
 static ngx_uint_t
-ngx_wafcert_host_is(ngx_wafcert_host_t *host, ngx_str_t *name, uint32_t key)
+ngx_wafcert_claim_is(ngx_wafcert_claim_t *claim, const ngx_str_t *name)
 {
+    ngx_wafcert_host_t    *host;
     ngx_wafcert_node_t    *n;
     ngx_wafcert_cursor_t   cursor;
 
+    host = claim->hosts;
     n = host->record;
 
-    if (host->key != key || name->len >= n->hosts_len - host->offset) {
+    if (name->len >= n->hosts_len - host->offset) {
         return 0;
     }
 
@@ -589,21 +708,43 @@ ngx_int_t
 ngx_wafcert_host_name_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
     ngx_wafcert_name_t *name)
 {
-    size_t                 len;
+    ngx_str_t  text;
+    u_char     buf[NGX_WAFCERT_HOST_MAX + 1];
+
+    text.data = buf;
+
+    if (ngx_wafcert_host_text_locked(host, &text, sizeof(buf)) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_wafcert_name_make(sh, name, text.data, text.len);
+}
+
+
+/* with the NUL byte that ends it */
+
+static ngx_int_t
+ngx_wafcert_host_text_locked(ngx_wafcert_host_t *host, ngx_str_t *text,
+    size_t size)
+{
     u_char                *end, *last;
-    u_char                 text[NGX_WAFCERT_HOST_MAX + 1];
     ngx_wafcert_node_t    *n;
     ngx_wafcert_cursor_t   cursor;
 
     n = host->record;
-    len = ngx_min(n->hosts_len - host->offset, sizeof(text));
+    size = ngx_min(n->hosts_len - host->offset, size);
 
     ngx_wafcert_node_hosts(n, &cursor);
     ngx_wafcert_skip(&cursor, host->offset);
 
-    last = ngx_wafcert_take(&cursor, text, len);
-    end = ngx_strlchr(text, last, '\0');
+    last = ngx_wafcert_take(&cursor, text->data, size);
+    end = ngx_strlchr(text->data, last, '\0');
 
-    return end ? ngx_wafcert_name_make(sh, name, text, end - text)
-               : NGX_DECLINED;
+    if (end == NULL) {
+        return NGX_DECLINED;
+    }
+
+    text->len = end - text->data;
+
+    return NGX_OK;
 }

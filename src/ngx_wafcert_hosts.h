@@ -25,40 +25,75 @@
  * text is the record's own.  "since" tells, in ms, when the project came to
  * have a valid certificate for the name: one that follows on another takes it
  * over, so that all of a project that are valid at one time have the same.
- *
- * There may be more names than records, so the index is a table of lists: a
- * node of a tree would take twice the room.
  */
 
 struct ngx_wafcert_host_s {
-    ngx_wafcert_host_t      *next;          /* in the index */
+    ngx_wafcert_host_t      *next;          /* of the claim */
+    ngx_wafcert_host_t      *prev;
+    ngx_wafcert_claim_t     *claim;
     ngx_wafcert_node_t      *record;
     int64_t                  since;
-    uint32_t                 key;
-    unsigned                 offset:31;     /* in the record's hosts */
-    unsigned                 last:1;        /* of the record */
+
+    /* the record's: there may be thousands, and a look at each one is dear */
+    int64_t                  not_before;
+    int64_t                  not_after;
+    uint32_t                 offset;        /* in its hosts */
+    unsigned                 level:8;
+    unsigned                 unusable:1;
+    unsigned                 visible:1;     /* published, and not replaced */
+    unsigned                 last:1;
 };
 
+
+/*
+ * What a project has for a name, reserved ones included.  The bounds are those
+ * of "since" of what is visible, or wider: they spare a look at all of it.
+ */
+
+struct ngx_wafcert_claim_s {
+    ngx_rbtree_node_t        node;          /* in the index */
+    ngx_wafcert_host_t      *hosts;         /* newest first; never none */
+    int64_t                  earliest;
+    int64_t                  latest;
+};
+
+
+/*
+ * The index is a table of trees, which are small.  A name's claims stand side
+ * by side in one of them.
+ */
 
 struct ngx_wafcert_hosts_s {
     ngx_uint_t               mask;
-    ngx_wafcert_host_t      *lists[1];
+    ngx_rbtree_node_t        sentinel;
+    ngx_rbtree_node_t       *roots[1];
 };
 
 
-/* Goes through the index's entries for a host: its own, then a wildcard's. */
+/* Goes through what there is for a host: its own, then a wildcard's. */
 
 typedef struct {
     ngx_wafcert_sh_t        *sh;
     ngx_wafcert_name_t      *name;
-    ngx_wafcert_host_t      *host;          /* to be looked at */
-    ngx_uint_t               wildcard;      /* the entry is one */
+    ngx_rbtree_t             tree;
+    ngx_rbtree_node_t       *node;          /* to be looked at, */
+    ngx_wafcert_host_t      *host;          /* after this one */
+    ngx_uint_t               wildcard;      /* they are its */
+    int64_t                  after;         /* passes over claims that are */
+    int64_t                  before;        /* not in there */
+    ngx_uint_t               seen;          /* claims */
 } ngx_wafcert_walk_t;
 
 
-/* As ngx_wafcert_name_init(). */
+/* As ngx_wafcert_name_init(); the second makes no keys. */
 ngx_int_t ngx_wafcert_name_make(ngx_wafcert_sh_t *sh,
     ngx_wafcert_name_t *name, const u_char *data, size_t len);
+ngx_int_t ngx_wafcert_name_text(ngx_wafcert_name_t *name, const u_char *data,
+    size_t len);
+
+/* The same for a certificate's.  Whether a host may have it. */
+ngx_uint_t ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_name_t *name, const ngx_str_t *host);
 
 /* Makes an empty index for a zone of "size" bytes; NULL: no memory. */
 ngx_wafcert_hosts_t *ngx_wafcert_hosts_make_locked(ngx_slab_pool_t *shpool,
@@ -71,38 +106,36 @@ ngx_wafcert_host_t *ngx_wafcert_host_next(ngx_wafcert_host_t *host);
 ngx_uint_t ngx_wafcert_hosts_count(const ngx_str_t *hosts);
 
 /*
- * Takes the memory for the names that a host may have.  "since" has a number
- * for each name, as it was stored, or is NULL.  NGX_ERROR: there is no room.
+ * Takes the memory for the names that a host may have, and puts them into the
+ * index, where they are passed over until the record is shown; or the same of
+ * a record that "n" is a copy of.  NGX_ERROR: there is no room.
  */
 ngx_int_t ngx_wafcert_hosts_add_locked(ngx_slab_pool_t *shpool,
-    ngx_wafcert_node_t *record, const ngx_str_t *hosts, const int64_t *since);
-size_t ngx_wafcert_hosts_size(ngx_wafcert_node_t *n);
+    ngx_wafcert_node_t *n, ngx_wafcert_change_t *change);
+ngx_int_t ngx_wafcert_hosts_copy_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_node_t *n, ngx_wafcert_node_t *from);
 void ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool,
     ngx_wafcert_node_t *n);
 
-/*
- * Finds out since when the names are its project's, when it is reserved: what
- * is made durable, and what the zone has, are to be the same.
- */
-void ngx_wafcert_hosts_date_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_node_t *n, ngx_wafcert_node_t *old);
 
-/* Once published, what follows on it takes its names over. */
+/* A record is seen from now on, or what is known of it has changed. */
+void ngx_wafcert_hosts_show_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_node_t *n);
+
+/* Claims that records share count for each of them. */
+size_t ngx_wafcert_hosts_size(ngx_wafcert_node_t *n);
+
+/*
+ * ngx_wafcert_date.c: once it is visible, what follows on it takes its names
+ * over.  A process that cannot do all of it at once does the rest later.
+ */
 void ngx_wafcert_hosts_extend_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
+void ngx_wafcert_hosts_extend_rest(ngx_wafcert_store_t *store);
 
 /* One for each of the names in "hosts", the record's own. */
 void ngx_wafcert_hosts_since_locked(ngx_wafcert_node_t *n,
     const ngx_str_t *hosts, int64_t *since);
-
-/* The same from a record that "n" is a copy of. */
-void ngx_wafcert_hosts_copy_locked(ngx_wafcert_node_t *n,
-    ngx_wafcert_node_t *from);
-
-void ngx_wafcert_hosts_insert_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_node_t *n);
-void ngx_wafcert_hosts_remove_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_node_t *n);
 
 /*
  * The last generation in which a record of the name, or of its wildcard, came
@@ -116,9 +149,19 @@ void ngx_wafcert_hosts_change_all_locked(ngx_wafcert_sh_t *sh);
 void ngx_wafcert_hosts_change_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
 
-/* NULL: there is no more. */
+/* What the project has for a name; NULL: nothing. */
+ngx_wafcert_claim_t *ngx_wafcert_claim_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_project_t *project, const ngx_str_t *name, uint32_t key);
+ngx_wafcert_project_t *ngx_wafcert_claim_project(ngx_wafcert_claim_t *claim);
+
+/*
+ * The next claim, which starts it; the next of its certificates; or the next
+ * of all.  NULL: there is no more.
+ */
 void ngx_wafcert_walk_start_locked(ngx_wafcert_walk_t *walk,
     ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name);
+ngx_wafcert_claim_t *ngx_wafcert_walk_claim_locked(ngx_wafcert_walk_t *walk);
+ngx_wafcert_host_t *ngx_wafcert_walk_host_locked(ngx_wafcert_walk_t *walk);
 ngx_wafcert_host_t *ngx_wafcert_walk_next_locked(ngx_wafcert_walk_t *walk);
 
 /* The name of an entry.  NGX_DECLINED: it is none. */

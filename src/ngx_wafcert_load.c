@@ -23,6 +23,8 @@ static ngx_int_t ngx_wafcert_load_unseal(ngx_wafcert_loader_t *l,
 static ngx_int_t ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     wafcert_stored_t *stored, wafcert_bundle_t *bundle,
     wafcert_verdict_t *verdict);
+static ngx_int_t ngx_wafcert_load_change(ngx_wafcert_loader_t *l,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
 static void ngx_wafcert_load_note(ngx_wafcert_loader_t *l, u_char *id,
     uint64_t sequence);
 static int ngx_libc_cdecl ngx_wafcert_load_cmp(const void *one,
@@ -439,7 +441,7 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
 
     change.sequence = stored->sequence;
 
-    rc = ngx_wafcert_store_put(l->store, &change, verdict);
+    rc = ngx_wafcert_load_change(l, &change, verdict);
 
     /* the one that has its name here has lost it, as another file will tell */
 
@@ -449,7 +451,7 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
                 && verdict->reason == WAFCERT_NAME_DUPLICATE))
         && ngx_wafcert_load_gone(l, change.named) == NGX_OK)
     {
-        rc = ngx_wafcert_store_put(l->store, &change, verdict);
+        rc = ngx_wafcert_load_change(l, &change, verdict);
     }
 
     if (rc == NGX_OK) {
@@ -467,6 +469,35 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
                               "name \"%.*s\"", (int) change.name.len,
                               change.name.data);
     }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_wafcert_load_change(ngx_wafcert_loader_t *l, ngx_wafcert_change_t *change,
+    wafcert_verdict_t *verdict)
+{
+    ngx_int_t    rc;
+    ngx_pool_t  *pool;
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, l->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    do {
+        rc = ngx_wafcert_store_date(l->store, change, 0, pool);
+    } while (rc == NGX_AGAIN);
+
+    if (rc == NGX_OK) {
+        rc = ngx_wafcert_store_put(l->store, change, verdict);
+    }
+
+    ngx_destroy_pool(pool);
+
+    change->dated = NULL;
+    change->nalloc = 0;
 
     return rc;
 }

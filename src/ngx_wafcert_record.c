@@ -248,7 +248,8 @@ ngx_wafcert_node_same_chain_locked(ngx_wafcert_node_t *n,
 
 ngx_wafcert_node_t *
 ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
-    ngx_wafcert_change_t *change, ngx_rbtree_key_t name_key)
+    ngx_wafcert_change_t *change, ngx_wafcert_project_t *project,
+    ngx_rbtree_key_t name_key)
 {
     size_t                  size, contiguous;
     ngx_uint_t              i;
@@ -294,12 +295,11 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
 
     n->id_node.key = ngx_wafcert_index_key(change->id);
     n->name_node.key = name_key;
+    n->project = project;
 
     ngx_wafcert_node_fill_locked(n, change);
 
-    if (ngx_wafcert_hosts_add_locked(shpool, n, &facts->hosts, change->since)
-        != NGX_OK)
-    {
+    if (ngx_wafcert_hosts_add_locked(shpool, n, change) != NGX_OK) {
         ngx_wafcert_node_free_locked(shpool, issuers, n);
         return NULL;
     }
@@ -430,7 +430,6 @@ ngx_wafcert_node_bury_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     ngx_uint_t  i;
 
     ngx_wafcert_hosts_free_locked(shpool, n);
-    n->hosts = NULL;
 
     for (i = 0; i < n->nissuers; i++) {
         ngx_wafcert_issuer_release_locked(shpool, issuers, n->issuers[i]);

@@ -21,6 +21,7 @@
 
 typedef struct ngx_wafcert_project_s  ngx_wafcert_project_t;
 typedef struct ngx_wafcert_host_s     ngx_wafcert_host_t;
+typedef struct ngx_wafcert_claim_s    ngx_wafcert_claim_t;
 typedef struct ngx_wafcert_hosts_s    ngx_wafcert_hosts_t;
 
 
@@ -89,12 +90,12 @@ typedef struct {
 
 
 /*
- * Makes a record of a change, with its issuers, in no index yet.  NULL where
- * the pool has no room.
+ * Makes a record of a change, with its issuers, in no index yet but that of
+ * hosts.  NULL where the pool has no room.
  */
 ngx_wafcert_node_t *ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool,
     ngx_rbtree_t *issuers, ngx_wafcert_change_t *change,
-    ngx_rbtree_key_t name_key);
+    ngx_wafcert_project_t *project, ngx_rbtree_key_t name_key);
 void ngx_wafcert_node_free_locked(ngx_slab_pool_t *shpool,
     ngx_rbtree_t *issuers, ngx_wafcert_node_t *n);
 

@@ -53,7 +53,8 @@ static ngx_int_t ngx_wafcert_repair_slot_locked(ngx_wafcert_repair_t *r,
 static ngx_wafcert_project_t *ngx_wafcert_repair_project_locked(
     ngx_wafcert_repair_t *r, ngx_wafcert_project_t *from);
 static ngx_wafcert_node_t *ngx_wafcert_repair_node_locked(
-    ngx_wafcert_repair_t *r, ngx_wafcert_node_t *from);
+    ngx_wafcert_repair_t *r, ngx_wafcert_project_t *project,
+    ngx_wafcert_node_t *from);
 static ngx_wafcert_node_t *ngx_wafcert_repair_find_locked(
     ngx_wafcert_repair_t *r, ngx_wafcert_node_t *n);
 
@@ -328,13 +329,12 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
         n = ngx_queue_data(q, ngx_wafcert_node_t, queue);
 
         project = ngx_wafcert_repair_project_locked(r, from);
-        n = ngx_wafcert_repair_node_locked(r, n);
+        n = project ? ngx_wafcert_repair_node_locked(r, project, n) : NULL;
 
-        if (project == NULL || n == NULL) {
+        if (n == NULL) {
             return NGX_ERROR;
         }
 
-        n->project = project;
         n->busy = 0;
 
         project->certificates++;
@@ -345,7 +345,7 @@ ngx_wafcert_repair_records_locked(ngx_wafcert_repair_t *r,
 
         ngx_rbtree_insert(&r->to->sh->ids, &n->id_node);
         ngx_rbtree_insert(&project->names, &n->name_node);
-        ngx_wafcert_hosts_insert_locked(r->to->sh, n);
+        ngx_wafcert_hosts_show_locked(r->to->sh, n);
 
         /* at the end */
         ngx_wafcert_queue_insert(project->records.prev, &n->queue);
@@ -435,12 +435,10 @@ ngx_wafcert_repair_slot_locked(ngx_wafcert_repair_t *r,
     }
 
     if (from->new) {
-        n = ngx_wafcert_repair_node_locked(r, from->new);
+        n = ngx_wafcert_repair_node_locked(r, project, from->new);
         if (n == NULL) {
             return NGX_ERROR;
         }
-
-        n->project = project;
 
         if (n->busy) {
             ngx_rbtree_insert(&project->names, &n->name_node);
@@ -520,7 +518,7 @@ ngx_wafcert_repair_project_locked(ngx_wafcert_repair_t *r,
 
 static ngx_wafcert_node_t *
 ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
-    ngx_wafcert_node_t *from)
+    ngx_wafcert_project_t *project, ngx_wafcert_node_t *from)
 {
     size_t                 size;
     ngx_wafcert_copy_t     copy;
@@ -546,9 +544,13 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
     change.key = &copy.key;
 
     n = ngx_wafcert_node_add_locked(r->to->shpool, &r->to->sh->issuers,
-                                    &change, from->name_node.key);
+                                    &change, project, from->name_node.key);
 
     ngx_explicit_memzero(r->buf, size);
+
+    if (n && ngx_wafcert_hosts_copy_locked(r->to->shpool, n, from) != NGX_OK) {
+        return NULL;
+    }
 
     if (n) {
         n->sequence = from->sequence;
@@ -559,7 +561,6 @@ ngx_wafcert_repair_node_locked(ngx_wafcert_repair_t *r,
         n->stale = from->stale;
         n->tried = from->tried;
         n->trying = from->trying;
-        ngx_wafcert_hosts_copy_locked(n, from);
     }
 
     return n;

@@ -132,6 +132,8 @@ ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
                                     verdict);
     ngx_wafcert_zone_unlock(store);
 
+    change->dating = 0;
+
     return rc;
 }
 
@@ -226,14 +228,12 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     if (change->op != NGX_WAFCERT_DELETE) {
 
         n = ngx_wafcert_node_add_locked(store->shpool, &store->sh->issuers,
-                                        change, name_key);
+                                        change, slot->project, name_key);
         if (n == NULL) {
             return NGX_ERROR;
         }
 
-        n->project = slot->project;
         n->version = ++store->sh->version;
-        ngx_wafcert_hosts_date_locked(store->sh, n, old);
 
         slot->new = n;
 
@@ -588,6 +588,8 @@ ngx_wafcert_store_publish(ngx_wafcert_store_t *store,
 
     ngx_wafcert_zone_unlock(store);
 
+    ngx_wafcert_hosts_extend_rest(store);
+
     ngx_wafcert_wait_wake(change->id);
 
     return rc;
@@ -636,6 +638,10 @@ ngx_wafcert_store_put(ngx_wafcert_store_t *store,
     }
 
     ngx_wafcert_zone_unlock(store);
+
+    ngx_wafcert_hosts_extend_rest(store);
+
+    change->dating = 0;
 
     return rc;
 }
@@ -832,7 +838,7 @@ static void
 ngx_wafcert_choose_again_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_node_t *n)
 {
     sh->generation++;
-    ngx_wafcert_hosts_change_locked(sh, n);
+    ngx_wafcert_hosts_show_locked(sh, n);
 }
 
 
@@ -967,6 +973,8 @@ ngx_wafcert_store_settle(ngx_wafcert_store_t *store,
     }
 
     ngx_wafcert_zone_unlock(store);
+
+    ngx_wafcert_hosts_extend_rest(store);
 }
 
 
@@ -1017,15 +1025,18 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     }
 
     if (old) {
+        project->taken -= ngx_wafcert_node_taken_locked(old);
+
         ngx_rbtree_delete(&sh->ids, &old->id_node);
         ngx_rbtree_delete(&project->names, &old->name_node);
-        ngx_wafcert_hosts_remove_locked(sh, old);
+        ngx_wafcert_hosts_change_locked(sh, old);
+        ngx_wafcert_hosts_free_locked(store->shpool, old);
     }
 
     if (n) {
         ngx_rbtree_insert(&sh->ids, &n->id_node);
+        ngx_wafcert_hosts_show_locked(sh, n);
         ngx_wafcert_hosts_extend_locked(sh, n);
-        ngx_wafcert_hosts_insert_locked(sh, n);
 
         /* a new name stands in the index since it was reserved */
 
@@ -1042,10 +1053,6 @@ ngx_wafcert_publish_locked(ngx_wafcert_store_t *store,
     }
 
     slot->pid = 0;
-
-    if (old) {
-        project->taken -= ngx_wafcert_node_taken_locked(old);
-    }
 
     if (old && old->gone) {
         ngx_wafcert_gone_bury_locked(store, old);

@@ -46,6 +46,17 @@ typedef enum {
 } ngx_wafcert_op_e;
 
 
+/* A name, of a change, that a host may have. */
+
+typedef struct {
+    int64_t                since;       /* the project's, in ms */
+    uint32_t               offset;      /* in the change's hosts */
+    uint32_t               len;
+    uint32_t               key;
+    uint32_t               wildcard_key;
+} ngx_wafcert_dated_t;
+
+
 /*
  * A change on its way through reserve, commit and publish.  The caller
  * fills in the first part, which must stay in place until the change has
@@ -75,6 +86,13 @@ typedef struct {
     ngx_uint_t             slot;        /* the reservation's */
     uint64_t               sequence;    /* its place in the order of upload */
     uint64_t               seen;        /* ngx_wafcert_state.h */
+
+    ngx_wafcert_dated_t   *dated;       /* ngx_wafcert_store_date() */
+    ngx_uint_t             ndated;
+    ngx_uint_t             nalloc;
+    ngx_uint_t             ndone;
+    int64_t                dated_at;
+    ngx_uint_t             dating;      /* 0: from the start */
 } ngx_wafcert_change_t;
 
 
@@ -190,6 +208,15 @@ ngx_int_t ngx_wafcert_store_next(ngx_wafcert_store_t *store,
  */
 ngx_int_t ngx_wafcert_store_count(ngx_wafcert_store_t *store,
     ngx_wafcert_scan_t *scan, ngx_uint_t max, ngx_uint_t *count);
+
+/*
+ * Finds out since when the hosts of a change are its project's: to be called
+ * before it is reserved, each time.  A dry run takes no heed of that.  Looks at
+ * a bounded number of names and certificates under the lock.
+ * NGX_OK; NGX_AGAIN: call again, later; NGX_ERROR: no memory in the pool.
+ */
+ngx_int_t ngx_wafcert_store_date(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, ngx_uint_t dry_run, ngx_pool_t *pool);
 
 /*
  * Takes the name or the record and all memory that the change needs.

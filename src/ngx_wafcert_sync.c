@@ -5,6 +5,7 @@
 
 
 #include "ngx_wafcert_sync.h"
+#include "ngx_wafcert_hosts.h"
 #include "ngx_wafcert_commit.h"
 #include "ngx_wafcert_load.h"
 #include <sys/file.h>
@@ -518,6 +519,7 @@ ngx_wafcert_sync_sweep(ngx_wafcert_store_t *store, ngx_log_t *log)
     (void) ngx_wafcert_zone_birth();
 
     ngx_wafcert_store_unqueue_dead(store);
+    ngx_wafcert_hosts_extend_rest(store);
 
     n = 0;
     nmade = 0;

@@ -36,6 +36,9 @@
 /* a choice is made again when a host with the same counter has changed */
 #define NGX_WAFCERT_CHANGED  1024
 
+/* certificates whose hosts take others over yet; one more does so at once */
+#define NGX_WAFCERT_EXTENDS  16
+
 /* of a zone that could not be written to its state directory */
 #define NGX_WAFCERT_NO_INSTANCE  ((uint64_t) -1)
 
@@ -86,6 +89,15 @@ typedef struct {
 } ngx_wafcert_flusher_t;
 
 
+/* what others are yet to take over, ngx_wafcert_date.c */
+
+typedef struct {
+    uint64_t                 version;       /* 0: free */
+    ngx_uint_t               done;          /* hosts */
+    u_char                   id[NGX_WAFCERT_ID_LEN];
+} ngx_wafcert_extend_t;
+
+
 /* in shared memory: for all workers, across reloads */
 
 typedef struct {
@@ -133,6 +145,7 @@ typedef struct {
     ngx_queue_t              queue;         /* of projects */
     ngx_wafcert_hosts_t     *hosts;
     u_char                   hosts_key[WAFCERT_SIPHASH_KEY_LEN];
+    ngx_wafcert_extend_t     extends[NGX_WAFCERT_EXTENDS];
 
     ngx_wafcert_tokens_t    *tokens;
 
@@ -150,6 +163,7 @@ struct ngx_wafcert_store_s {
     ngx_uint_t               pages;         /* that "size" allows */
     ngx_cycle_t             *cycle;
     ngx_msec_t               swept;         /* when dead ones were looked for */
+    ngx_event_t              extend;        /* ngx_wafcert_date.c */
 
     /* durability; NULL and empty without */
     ngx_str_t                dir;

@@ -251,6 +251,42 @@ for my $what (sort keys %id) {
 cmp_ok($used{collide}, '<', 4 * $used{plain}, 'names that collide');
 
 
+# nor does it matter how many certificates there are for a name's wildcard
+
+$server->request(DELETE => "/$most->{id}");
+
+my $wild = unsigned([ '*.wild.test' ], to => 86400);
+put("wild-$_", $wild) for 1 .. 300;
+create($server, 'other', "wild-$_", $wild) for 1 .. 300;
+
+my @below = map { "$_.wild.test" } 1 .. 1000;
+my %below = (wild => unsigned(\@below),
+             plain => unsigned([ map { "$_.else.test" } 1 .. 1000 ]));
+
+undef %used;
+
+for my $what (sort keys %below) {
+    my $from = used();
+    is(create($server, 'project', 'below', $below{$what},
+              '?dry_run=true')->verdict, '200', "dry run, $what");
+    my $id = put("below-$what", $below{$what})->{id};
+    $used{$what} = used() - $from;
+    $server->request(DELETE => "/$id");
+}
+
+cmp_ok($used{wild}, '<', 4 * $used{plain}, 'names that a wildcard covers');
+
+for my $project ('project', 'other') {
+    my $path = Wafcert::TLS::path($project);
+
+    $server->request(DELETE => "$path/$_->{id}")
+        for grep { $_->{name} =~ /^wild/ }
+                 @{$server->request(GET => $path)->json->{items}};
+}
+
+$most = put(most => unsigned([ @many[0 .. 999] ]));
+
+
 # others have their turn while the names of one are looked at: each turn of the
 # event loop has a line in a debug log
 
