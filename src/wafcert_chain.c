@@ -42,6 +42,8 @@ static wafcert_issued_e wafcert_chain_try(wafcert_validator_t *validator,
     const wafcert_chain_t *chain, ngx_uint_t i, ngx_uint_t j);
 static ngx_uint_t wafcert_chain_same_key(const wafcert_sent_t *one,
     const wafcert_sent_t *two);
+static ngx_uint_t wafcert_chain_same_ca(const wafcert_sent_t *one,
+    const wafcert_sent_t *two);
 static ngx_uint_t wafcert_chain_identified(const wafcert_sent_t *sent,
     const wafcert_sent_t *issuer);
 static void wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i);
@@ -405,6 +407,19 @@ wafcert_chain_same_key(const wafcert_sent_t *one, const wafcert_sent_t *two)
 }
 
 
+/* a key alone tells less: a CA may take a new name, and keep it */
+
+static ngx_uint_t
+wafcert_chain_same_ca(const wafcert_sent_t *one, const wafcert_sent_t *two)
+{
+    return wafcert_chain_same_key(one, two)
+           && one->cert->subject.len == two->cert->subject.len
+           && ngx_memcmp(one->cert->subject.data, two->cert->subject.data,
+                         one->cert->subject.len)
+              == 0;
+}
+
+
 /* whether the certificate has, and says, the issuer's key identifier */
 
 static ngx_uint_t
@@ -428,7 +443,7 @@ wafcert_chain_next(const wafcert_chain_t *chain, ngx_uint_t i, ngx_uint_t j)
 {
     return (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
             || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
-           && !wafcert_chain_same_key(&chain->sent[i], &chain->sent[j]);
+           && !wafcert_chain_same_ca(&chain->sent[i], &chain->sent[j]);
 }
 
 
@@ -530,18 +545,10 @@ wafcert_chain_walk(wafcert_walk_t *walk)
 static ngx_uint_t
 wafcert_chain_was_here(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
 {
-    ngx_uint_t       n;
-    wafcert_x509_t  *cert;
+    ngx_uint_t  n;
 
     for (n = 0; n < walk->n; n++) {
-        cert = walk->path[n]->cert;
-
-        if (wafcert_chain_same_key(walk->path[n], sent)
-            && cert->subject.len == sent->cert->subject.len
-            && ngx_memcmp(cert->subject.data, sent->cert->subject.data,
-                          cert->subject.len)
-               == 0)
-        {
+        if (wafcert_chain_same_ca(walk->path[n], sent)) {
             return 1;
         }
     }
