@@ -22,6 +22,8 @@ static int wafcert_x509_pss_digest(const X509_ALGOR *algo);
 static wafcert_memo_t *wafcert_x509_memo(wafcert_validator_t *validator,
     const wafcert_x509_t *cert, const wafcert_x509_t *issuer);
 static ngx_uint_t wafcert_x509_cost(const wafcert_public_t *public);
+static ngx_uint_t wafcert_x509_only_pss(wafcert_validator_t *validator,
+    const wafcert_x509_t *cert, wafcert_x509_t *issuer);
 static ngx_int_t wafcert_x509_verify(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
 static ngx_int_t wafcert_x509_verify_plain(const wafcert_x509_t *cert,
@@ -222,7 +224,8 @@ wafcert_x509_signed_by(wafcert_validator_t *validator, wafcert_x509_t *cert,
     cost = wafcert_x509_cost(&issuer->public);
 
     if (cost == 0) {
-        return NGX_AGAIN;
+        return wafcert_x509_only_pss(validator, cert, issuer) ? NGX_DECLINED
+                                                              : NGX_AGAIN;
     }
 
     if (cost > validator->budget) {
@@ -356,6 +359,24 @@ wafcert_x509_cost(const wafcert_public_t *public)
 }
 
 
+/* RFC 4055, 1.2: a key for RSASSA-PSS alone makes no other signature. */
+
+static ngx_uint_t
+wafcert_x509_only_pss(wafcert_validator_t *validator,
+    const wafcert_x509_t *cert, wafcert_x509_t *issuer)
+{
+    EVP_PKEY  *pkey;
+
+    if (cert->signer == NID_undef || cert->signer == NID_rsassaPss) {
+        return 0;
+    }
+
+    pkey = wafcert_x509_pkey(validator, issuer);
+
+    return pkey && EVP_PKEY_is_a(pkey, "RSA-PSS");
+}
+
+
 EVP_PKEY *
 wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
@@ -384,7 +405,10 @@ wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
 }
 
 
-/* A key that cannot have made such a signature has not made it. */
+/*
+ * A key that cannot have made such a signature has not made it, nor has one
+ * that is none.
+ */
 
 static ngx_int_t
 wafcert_x509_verify(wafcert_validator_t *validator, wafcert_x509_t *cert,
@@ -398,7 +422,7 @@ wafcert_x509_verify(wafcert_validator_t *validator, wafcert_x509_t *cert,
 
     pkey = wafcert_x509_pkey(validator, issuer);
     if (pkey == NULL) {
-        return NGX_AGAIN;
+        return NGX_DECLINED;
     }
 
     if (validator->plain || cert->signer == NID_undef
