@@ -13,8 +13,25 @@
 /* paths that are looked at; a chain in its order has one */
 #define WAFCERT_CHAIN_PATHS  200
 
+/* see wafcert_chain_rank() */
+#define WAFCERT_CHAIN_RANKS  4
 
-/* A path from the leaf on, which is tried, and the best one so far. */
+
+/*
+ * What OpenSSL has against an issuer, whatever else is on the path.  It does
+ * not mind the other faults, or not always.
+ */
+#define WAFCERT_CHAIN_UNUSABLE                                               \
+    (wafcert_warning(WAFCERT_WARN_ISSUER_NOT_CA)                             \
+     |wafcert_warning(WAFCERT_WARN_ISSUER_EXPIRED)                           \
+     |wafcert_warning(WAFCERT_WARN_ISSUER_NOT_YET_VALID)                     \
+     |wafcert_warning(WAFCERT_WARN_ISSUER_KEY_USAGE)                         \
+     |wafcert_warning(WAFCERT_WARN_ISSUER_PURPOSE)                           \
+     |wafcert_warning(WAFCERT_WARN_ISSUER_NAME_CONSTRAINTS)                  \
+     |wafcert_warning(WAFCERT_WARN_KEY_ID_MISMATCH))
+
+
+/* A path from the leaf on, which is tried, and what was found so far. */
 
 typedef struct {
     wafcert_validator_t *validator;
@@ -25,11 +42,12 @@ typedef struct {
     ngx_uint_t           n;
     wafcert_sent_t      *path[WAFCERT_CHAIN_MAX];
 
-    ngx_uint_t           nbest;       /* 0: there is none yet */
-    wafcert_sent_t      *best[WAFCERT_CHAIN_MAX];
-    ngx_uint_t           faults;      /* of the best one */
-    ngx_uint_t           nearest;     /* to the leaf, which has these */
-    uint64_t             warnings;
+    ngx_uint_t           nfirst;      /* of the first path */
+    wafcert_sent_t      *first[WAFCERT_CHAIN_MAX];
+
+    ngx_uint_t           faulty;      /* issuers, of the path with fewest */
+    wafcert_sent_t      *nearest;     /* of them to the leaf, or NULL */
+    uint64_t             warnings;    /* what that one has */
 } wafcert_walk_t;
 
 
@@ -46,12 +64,17 @@ static ngx_uint_t wafcert_chain_same_ca(const wafcert_sent_t *one,
     const wafcert_sent_t *two);
 static ngx_uint_t wafcert_chain_identified(const wafcert_sent_t *sent,
     const wafcert_sent_t *issuer);
+static void wafcert_chain_repair(wafcert_chain_t *chain,
+    const wafcert_walk_t *walk);
 static void wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i);
 static ngx_uint_t wafcert_chain_next(const wafcert_chain_t *chain,
     ngx_uint_t i, ngx_uint_t j);
 static ngx_uint_t wafcert_chain_is_root(const wafcert_chain_t *chain,
     ngx_uint_t i);
 static void wafcert_chain_walk(wafcert_walk_t *walk);
+static u_char wafcert_chain_rank(wafcert_walk_t *walk, wafcert_sent_t *sent);
+static ngx_uint_t wafcert_chain_too_long(const wafcert_walk_t *walk,
+    const wafcert_sent_t *sent);
 static ngx_uint_t wafcert_chain_was_here(const wafcert_walk_t *walk,
     const wafcert_sent_t *sent);
 static void wafcert_chain_path(wafcert_walk_t *walk);
@@ -104,9 +127,8 @@ void
 wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
     wafcert_sent_t *leaf, int64_t now, ngx_uint_t repair)
 {
-    ngx_uint_t       i;
-    wafcert_walk_t   walk;
-    wafcert_sent_t  *sent;
+    ngx_uint_t      i;
+    wafcert_walk_t  walk;
 
     ngx_memzero(&walk, sizeof(wafcert_walk_t));
 
@@ -117,22 +139,36 @@ wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
 
     wafcert_chain_walk(&walk);
 
-    chain->warnings |= walk.warnings;
-    chain->fault = walk.nearest;
+    if (repair) {
+        wafcert_chain_repair(chain, &walk);
 
-    if (!repair) {
-        chain->fault = wafcert_chain_index(chain, walk.best[walk.nearest]);
-
+    } else {
         wafcert_chain_keep(chain);
-        wafcert_chain_warn(chain);
-        return;
     }
 
-    wafcert_chain_reach(chain, wafcert_chain_index(chain, leaf));
+    chain->warnings |= walk.warnings;
 
-    for (i = 0; i < walk.nbest; i++) {
-        walk.best[i]->state = WAFCERT_SENT_KEPT;
-        chain->kept[chain->nkept++] = walk.best[i];
+    for (i = 0; i < chain->nkept; i++) {
+        if (chain->kept[i] == walk.nearest) {
+            chain->fault = i;
+        }
+    }
+
+    wafcert_chain_warn(chain);
+}
+
+
+static void
+wafcert_chain_repair(wafcert_chain_t *chain, const wafcert_walk_t *walk)
+{
+    ngx_uint_t       i;
+    wafcert_sent_t  *sent;
+
+    wafcert_chain_reach(chain, wafcert_chain_index(chain, walk->path[0]));
+
+    for (i = 0; i < walk->nfirst; i++) {
+        walk->first[i]->state = WAFCERT_SENT_KEPT;
+        chain->kept[chain->nkept++] = walk->first[i];
     }
 
     for (i = 0; i < chain->nsent; i++) {
@@ -143,8 +179,6 @@ wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
             chain->kept[chain->nkept++] = sent;
         }
     }
-
-    wafcert_chain_warn(chain);
 }
 
 
@@ -487,33 +521,32 @@ wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i)
 
 
 /*
- * Goes on to each issuer, those that are proved first, and as sent.  Where a
- * root was sent, the path that ends there is one, too.
+ * Goes on to each issuer, and as sent where they are alike.  Where a root was
+ * sent, the path that ends there is one, too.
  */
 
 static void
 wafcert_chain_walk(wafcert_walk_t *walk)
 {
-    ngx_uint_t        i, j, end;
-    wafcert_sent_t   *sent;
-    wafcert_issued_e  issued;
+    u_char            ranks[WAFCERT_CHAIN_MAX];
+    ngx_uint_t        i, j, end, rank;
     wafcert_chain_t  *chain;
 
     chain = walk->chain;
     i = wafcert_chain_index(chain, walk->path[walk->n - 1]);
     end = 1;
 
-    for (issued = WAFCERT_ISSUED_PROVED;
-         issued >= WAFCERT_ISSUED_MAYBE;
-         issued--)
-    {
-        for (j = 0; j < chain->nsent; j++) {
-            sent = &chain->sent[j];
+    ngx_memset(ranks, WAFCERT_CHAIN_RANKS, sizeof(ranks));
 
-            if (chain->issued[i][j] != issued
-                || wafcert_chain_is_root(chain, j)
-                || wafcert_chain_was_here(walk, sent))
-            {
+    for (j = 0; j < chain->nsent; j++) {
+        ranks[j] = wafcert_chain_rank(walk, &chain->sent[j]);
+    }
+
+    for (rank = 0; rank < WAFCERT_CHAIN_RANKS; rank++) {
+
+        for (j = 0; j < chain->nsent; j++) {
+
+            if (ranks[j] != rank) {
                 continue;
             }
 
@@ -523,7 +556,7 @@ wafcert_chain_walk(wafcert_walk_t *walk)
                 return;
             }
 
-            walk->path[walk->n++] = sent;
+            walk->path[walk->n++] = &chain->sent[j];
             wafcert_chain_walk(walk);
             walk->n--;
         }
@@ -537,6 +570,63 @@ wafcert_chain_walk(wafcert_walk_t *walk)
     if (end) {
         wafcert_chain_path(walk);
     }
+}
+
+
+/*
+ * The lower, the sooner it is taken; WAFCERT_CHAIN_RANKS: the path does not
+ * go on to it.  OpenSSL takes the first one with the issuer's name and never
+ * comes back, and a client may have what else the path needs itself.  So it is
+ * only a fault of its own that puts one behind another.
+ */
+
+static u_char
+wafcert_chain_rank(wafcert_walk_t *walk, wafcert_sent_t *sent)
+{
+    uint64_t          faults;
+    ngx_uint_t        i, j;
+    wafcert_chain_t  *chain;
+
+    chain = walk->chain;
+    i = wafcert_chain_index(chain, walk->path[walk->n - 1]);
+    j = wafcert_chain_index(chain, sent);
+
+    if (!wafcert_chain_next(chain, i, j)
+        || wafcert_chain_is_root(chain, j)
+        || wafcert_chain_was_here(walk, sent))
+    {
+        return WAFCERT_CHAIN_RANKS;
+    }
+
+    walk->path[walk->n] = sent;
+    faults = wafcert_chain_faults(walk, walk->n);
+
+    return 2 * (chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
+           + ((faults & WAFCERT_CHAIN_UNUSABLE) != 0
+              || wafcert_chain_too_long(walk, sent));
+}
+
+
+/* for OpenSSL, with which a CA's certificate for its own new key is not one */
+
+static ngx_uint_t
+wafcert_chain_too_long(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
+{
+    ngx_uint_t       i, n;
+    wafcert_x509_t  *cert;
+
+    if (!sent->cert->is_ca || walk->n - 1 <= sent->cert->path_length) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (i = 1; i < walk->n; i++) {
+        cert = walk->path[i]->cert;
+        n += !wafcert_x509_issued(cert, cert);
+    }
+
+    return n > sent->cert->path_length;
 }
 
 
@@ -560,11 +650,12 @@ wafcert_chain_was_here(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
 static void
 wafcert_chain_path(wafcert_walk_t *walk)
 {
-    uint64_t    faults, warnings;
-    ngx_uint_t  i, n, nearest;
+    uint64_t         faults, warnings;
+    ngx_uint_t       i, n;
+    wafcert_sent_t  *nearest;
 
     n = 0;
-    nearest = 0;
+    nearest = NULL;
     warnings = 0;
 
     for (i = 1; i < walk->n; i++) {
@@ -575,23 +666,24 @@ wafcert_chain_path(wafcert_walk_t *walk)
         }
 
         if (n++ == 0) {
-            nearest = i;
+            nearest = walk->path[i];
             warnings = faults;
         }
     }
 
-    walk->paths++;
-
-    if (walk->nbest && walk->faults <= n) {
-        return;
+    if (walk->paths == 0) {
+        walk->nfirst = walk->n;
+        ngx_memcpy(walk->first, walk->path,
+                   walk->n * sizeof(wafcert_sent_t *));
     }
 
-    walk->nbest = walk->n;
-    walk->faults = n;
-    walk->nearest = nearest;
-    walk->warnings = warnings;
+    if (walk->paths == 0 || n < walk->faulty) {
+        walk->faulty = n;
+        walk->nearest = nearest;
+        walk->warnings = warnings;
+    }
 
-    ngx_memcpy(walk->best, walk->path, walk->n * sizeof(wafcert_sent_t *));
+    walk->paths++;
 }
 
 

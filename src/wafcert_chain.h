@@ -73,9 +73,11 @@ ngx_int_t wafcert_chain_verify(wafcert_validator_t *validator,
     wafcert_chain_t *chain);
 
 /*
- * Keeps, if it is to repair, the leaf, then the best path from it, then what
- * other paths have; a root that was sent is left out.  A path without faults
- * of its issuers is the best one, and the first of those as sent.
+ * Keeps, if it is to repair, the leaf, then the path that OpenSSL would take,
+ * then what other paths have; a root that was sent is left out.  Of several
+ * certificates of an issuer, the first as sent is the first, unless it has a
+ * fault of its own that OpenSSL minds.  What is told are the faults of the path
+ * with fewest.
  */
 void wafcert_chain_order(wafcert_validator_t *validator,
     wafcert_chain_t *chain, wafcert_sent_t *leaf, int64_t now,
