@@ -1,0 +1,609 @@
+#!/usr/bin/python3
+"""chains.py DIR: makes uploads for t/verdict.t, in DIR/cases.json.
+
+What a certificate says is written here byte by byte, for much of it no
+library would write; keys and signatures are python3-cryptography's.
+
+cases   title, content, key, host; leaf: its block, from 1; expect: accept, warn
+        or refuse, with reason; kept: blocks which must be stored; clients: what
+        each trusts ("roots"), and whether it must be content in the end
+        ("content")
+flips   kind, blocks (leaf, issuer, root), key; links: the places of the bytes
+        by which a leaf names its issuer, and an issuer itself
+"""
+
+import base64
+import datetime
+import hashlib
+import json
+import os
+import sys
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import (ec, ed25519, padding,
+                                                       rsa)
+
+HOST = 'harbour.test'
+TODAY = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+
+cases = []
+keys = {}
+
+
+# DER
+
+def tlv(tag, *parts):
+    body = b''.join(parts)
+    n = len(body)
+    if n < 128:
+        return bytes([tag, n]) + body
+    size = n.to_bytes((n.bit_length() + 7) // 8, 'big')
+    return bytes([tag, 0x80 | len(size)]) + size + body
+
+
+def sequence(*parts):
+    return tlv(0x30, *parts)
+
+
+def octets(*parts):
+    return tlv(0x04, *parts)
+
+
+def bits(body, unused=0):
+    return tlv(0x03, bytes([unused]), body)
+
+
+def number(n):
+    return tlv(0x02, n.to_bytes(n.bit_length() // 8 + 1, 'big', signed=True))
+
+
+def oid(dotted):
+    first, second, *arcs = map(int, dotted.split('.'))
+    out = bytes([40 * first + second])
+    for arc in arcs:
+        septets = [arc & 0x7f]
+        while arc > 0x7f:
+            arc >>= 7
+            septets.insert(0, 0x80 | arc & 0x7f)
+        out += bytes(septets)
+    return tlv(0x06, out)
+
+
+def date(days):
+    then = TODAY + datetime.timedelta(days=days)
+    return tlv(0x17, then.strftime('%y%m%d%H%M%SZ').encode())
+
+
+UTF8, PRINTABLE = 0x0c, 0x13
+NOBODY = sequence()
+
+
+def named(common, string=UTF8):
+    return sequence(*(tlv(0x31, sequence(oid(kind),
+                                         tlv(string, value.encode())))
+                      for kind, value in (('2.5.4.6', 'NL'),
+                                          ('2.5.4.3', common))))
+
+
+# keys: "name:kind", made once
+
+PLAIN = {'rsa': ('1.2.840.113549.1.1.11', hashes.SHA256()),
+         'p256': ('1.2.840.10045.4.3.2', hashes.SHA256()),
+         'k256': ('1.2.840.10045.4.3.2', hashes.SHA256()),
+         'p384': ('1.2.840.10045.4.3.3', hashes.SHA384()),
+         'ed25519': ('1.3.101.112', None)}
+CURVES = {'p256': ec.SECP256R1, 'k256': ec.SECP256K1, 'p384': ec.SECP384R1}
+
+
+class Key:
+    def __init__(self, kind):
+        self.family = 'rsa' if kind.startswith('rsa') else kind
+        if self.family == 'rsa':
+            self.secret = rsa.generate_private_key(65537, int(kind[3:]))
+        elif kind == 'ed25519':
+            self.secret = ed25519.Ed25519PrivateKey.generate()
+        else:
+            self.secret = ec.generate_private_key(CURVES[kind]())
+        self.public = self.secret.public_key().public_bytes(
+            serialization.Encoding.DER,
+            serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.id = hashlib.sha1(self.public).digest()
+
+    def pem(self):
+        return self.secret.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()).decode()
+
+    def sign(self, data, digest, pss=False):
+        if self.family == 'ed25519':
+            return self.secret.sign(data)
+        if self.family != 'rsa':
+            return self.secret.sign(data, ec.ECDSA(digest))
+        return self.secret.sign(
+            data, padding.PSS(padding.MGF1(digest), 32) if pss
+            else padding.PKCS1v15(), digest)
+
+
+def key(name):
+    if name not in keys:
+        keys[name] = Key((name.split(':') + ['p256'])[1])
+    return keys[name]
+
+
+def only_pss(name):
+    """The same RSA key, for RSASSA-PSS alone."""
+    return sequence(sequence(oid('1.2.840.113549.1.1.10')),
+                    bits(key(name).secret.public_key().public_bytes(
+                        serialization.Encoding.DER,
+                        serialization.PublicFormat.PKCS1)))
+
+
+PSS = sequence(oid('1.2.840.113549.1.1.10'), sequence(
+    tlv(0xa0, sequence(oid('2.16.840.1.101.3.4.2.1'), b'\x05\x00')),
+    tlv(0xa1, sequence(oid('1.2.840.113549.1.1.8'),
+                       sequence(oid('2.16.840.1.101.3.4.2.1'), b'\x05\x00'))),
+    tlv(0xa2, number(32))))
+
+
+# extensions: (oid, critical, value)
+
+def extension(dotted, value, critical=False):
+    return sequence(oid(dotted), b'\x01\x01\xff' if critical else b'',
+                    octets(value))
+
+
+def authority_rights(length=None):
+    return extension('2.5.29.19', sequence(
+        b'\x01\x01\xff', b'' if length is None else number(length)), True)
+
+
+def usage(*flags):
+    """By their numbers in RFC 5280; 0: signatures, 5: certificates."""
+    value = sum(0x80 >> flag for flag in flags)
+    return extension('2.5.29.15', bits(bytes([value]), 7 - max(flags)), True)
+
+
+def purposes(*last):
+    """By the last number of id-kp; 0: any."""
+    return extension('2.5.29.37', sequence(*(
+        oid(f'1.3.6.1.5.5.7.3.{n}' if n else '2.5.29.37.0') for n in last)))
+
+
+def dns(name):
+    return tlv(0x82, name.encode())
+
+
+def alternatives(*names):
+    return extension('2.5.29.17', sequence(*names))
+
+
+def own_id(value, critical=False):
+    return extension('2.5.29.14', octets(value), critical)
+
+
+def issuer_id(value):
+    return extension('2.5.29.35', sequence(tlv(0x80, value)))
+
+
+def constraints(permitted=(), excluded=()):
+    return extension('2.5.29.30', sequence(*(
+        tlv(tag, *map(sequence, trees))
+        for tag, trees in ((0xa0, permitted), (0xa1, excluded)) if trees)),
+        True)
+
+
+UNKNOWN = '1.3.6.1.4.1.99999.40.2'
+INFO_ACCESS = '1.3.6.1.5.5.7.1.1'
+SPOILED = octets(b'?')
+STAPLE = sequence(number(5))
+
+
+class Certificate:
+    """
+    differs: extensions by the names of "has", None for one that is not there;
+    more: further ones; days: from, to; serial; issuer: another name there;
+    digest: of the signature; algorithm: as it is written, in both places;
+    outside: another one in the second; public: of the subject
+    """
+
+    def __init__(self, subject, holder, by, has, days, more=(), serial=None,
+                 issuer=None, digest=None, algorithm=None, outside=None,
+                 public=None, spoil=None, signature=None, **differs):
+        self.subject = named(subject) if isinstance(subject, str) else subject
+        self.holder = holder
+        self.issuer = issuer or (by.subject if by else self.subject)
+
+        signer = key(by.holder if by else holder)
+        plain, plain_digest = PLAIN[signer.family]
+        algorithm = algorithm or sequence(
+            oid(plain), b'\x05\x00' if signer.family == 'rsa' else b'')
+        if serial is None:
+            serial = int.from_bytes(b'\x4b' + os.urandom(15), 'big')
+
+        has = {**has, **differs}
+        written = [one for one in has.values() if one] + list(more)
+        signed = sequence(
+            tlv(0xa0, number(2)), number(serial), algorithm, self.issuer,
+            sequence(*map(date, days)), self.subject,
+            public or key(holder).public, tlv(0xa3, sequence(*written)))
+        self.signature = signature or signer.sign(
+            signed, digest or plain_digest, algorithm == PSS)
+
+        if spoil:
+            signed = signed.replace(*spoil)
+
+        self.authority_id = has['authority_id'] or b''
+        self.der = sequence(signed, outside or algorithm, bits(self.signature))
+
+    def pem(self):
+        text = base64.encodebytes(self.der).decode().replace('\n', '')
+        lines = [text[at:at + 64] for at in range(0, len(text), 64)]
+        return '\n'.join(['-----BEGIN CERTIFICATE-----', *lines,
+                          '-----END CERTIFICATE-----', ''])
+
+    def place(self, part):
+        at = self.der.index(part)
+        return [at, at + len(part) - 1]
+
+
+def ids(holder, by):
+    return {'own_id': own_id(key(holder).id),
+            'authority_id': issuer_id(key(by.holder if by else holder).id)}
+
+
+NO_IDS = {'own_id': None, 'authority_id': None}
+
+
+def ca(subject, holder, by=None, length=None, days=(-500, 1000), **differs):
+    has = {'rights': authority_rights(length), 'usage': usage(5, 6),
+           **ids(holder, by)}
+    return Certificate(subject, holder, by, has, days, **differs)
+
+
+def server(by, holder='server', subject='quay', days=(-5, 80), **differs):
+    has = {'rights': extension('2.5.29.19', sequence(), True),
+           'usage': usage(0), 'purposes': purposes(1, 2),
+           'names': alternatives(dns(HOST), dns('*.' + HOST)),
+           **ids(holder, by)}
+    return Certificate(subject, holder, by, has, days, **differs)
+
+
+def case(title, blocks, *clients, expect='accept', kept=None, host=HOST,
+         leaf=1):
+    """
+    clients: a root or a list of them, one each; in a tuple: such a client must
+    be content in the end.  expect: accept, or else a reason, with a "!" behind
+    it if that is to be the refusal's.  leaf: its block
+    """
+    refused = expect.endswith('!')
+    known = []
+    for client in clients:
+        sure = isinstance(client, tuple)
+        roots = client[0] if sure else client
+        roots = roots if isinstance(roots, list) else [roots]
+        known.append({'roots': ''.join(one.pem() for one in roots),
+                      'content': sure})
+    if kept is None:
+        kept = [] if refused else list(range(1, len(blocks) + 1))
+    cases.append({
+        'title': title, 'content': ''.join(one.pem() for one in blocks),
+        'key': key(blocks[leaf - 1].holder).pem(), 'host': host, 'leaf': leaf,
+        'expect': 'refuse' if refused else
+                  'accept' if expect == 'accept' else 'warn',
+        'reason': '' if expect == 'accept' else expect.rstrip('!'),
+        'kept': kept, 'clients': known})
+
+
+# three roots, and a usual CA; what a case needs besides is its own
+
+EAST, WEST = ca('East', 'east'), ca('West', 'west:rsa2048')
+NORTH = ca('North', 'north:p384')
+DOCK = ca('Dock', 'dock:rsa2048', EAST)
+USUAL = server(DOCK)
+
+
+def passing():
+    case('plain-p384', [server(DOCK, 'large:p384'), DOCK], (EAST,))
+
+    fenced = ca('Fenced', 'fenced', WEST, limits=constraints(
+        [dns(HOST)], [dns('quiet.' + HOST)]))
+    case('constraints-kept', [server(fenced), fenced], (WEST,))
+
+    line = [NORTH]
+    for left in (3, 2, 1, 0):
+        line.insert(0, ca(f'Tier {left}', f'tier-{left}', line[0], left))
+    case('path-length-used-up', [server(line[0])] + line[:-1], (NORTH,))
+
+
+def repaired():
+    hull = ca('Hull', 'hull', EAST)
+    deck = ca('Deck', 'deck', hull, 0)
+    case('leaf-in-the-middle', [hull, server(deck), deck], (EAST,),
+         leaf=2)
+
+    other = ca('Stowaway', 'stowaway', NORTH,
+               more=[extension(INFO_ACCESS, SPOILED)])
+    case('stranger-unreadable', [USUAL, DOCK, other], (EAST,), kept=[1, 2])
+
+    three = [ca('Three roots', 'three', root, 0)
+             for root in (WEST, EAST, NORTH)]
+    case('cross-signed-three-ways', [server(three[0])] + three, (WEST,), EAST,
+         NORTH)
+
+    tight = ca('Two widths', 'widths', WEST,
+               limits=constraints([dns('elsewhere.test')]))
+    loose = ca('Two widths', 'widths', EAST)
+    case('cross-signed-narrow-first', [server(loose), tight, loose],
+         ([EAST, WEST],), (EAST,), kept=[1, 3])
+
+    mast = ca('Mast', 'mast', WEST)
+    liar = ca('Mast', 'mast-liar', WEST, own_id=own_id(key('mast').id))
+    boom = ca('Boom', 'boom', mast)
+    case('same-name-and-id-other-key', [server(boom), boom, liar, mast],
+         (WEST,), kept=[1, 2, 4])
+
+    port, lee = ca('Port side', 'port'), ca('Lee side', 'lee')
+    port_out = ca('Port side', 'port', EAST)
+    case('two-that-certify-each-other',
+         [server(port), ca('Port side', 'port', lee),
+          ca('Lee side', 'lee', port), port_out, ca('Lee side', 'lee', NORTH)],
+         (EAST,), NORTH, kept=[1, 2, 4, 5])
+
+    before = ca('Lighthouse', 'lamp-before')
+    after = ca('Lighthouse', 'lamp-after', before, authority_id=None)
+    case('new-key-signed-by-old', [server(after), after], before)
+
+    real = ca('Unnumbered', 'real:p384', NORTH, **NO_IDS)
+    false = ca('Unnumbered', 'false:p384', NORTH, **NO_IDS)
+    case('no-key-ids-wrong-first',
+         [server(real, 'large:p384', **NO_IDS), false, real], (NORTH,),
+         kept=[1, 3])
+
+    pier = ca('Pier', 'pier:p384', NORTH)
+    case('wrong-key-id', [server(pier, 'large:p384',
+                                 authority_id=issuer_id(b'\x2a' * 20)), pier],
+         NORTH, expect='key_id_mismatch')
+
+
+def signatures():
+    case('leaf-changed',
+         [server(DOCK, spoil=(date(80), date(2000))), DOCK], EAST,
+         expect='chain_signature!')
+
+    mast = ca('Mast', 'mast', WEST)
+    grown = ca('Boom', 'boom', mast, 0,
+               spoil=(authority_rights(0), authority_rights(4)))
+    case('issuer-changed', [server(grown), grown, mast], WEST,
+         expect='chain_signature!')
+
+    foreign = server(DOCK, 'second', 'another').signature
+    case('signature-of-another', [server(DOCK, signature=foreign), DOCK],
+         EAST, expect='chain_signature!')
+    case('issuer-of-another-key',
+         [USUAL, ca('Dock', 'dock-next:rsa2048', EAST)], EAST,
+         expect='chain_incomplete', kept=[1])
+
+    rsa_384 = sequence(oid('1.2.840.113549.1.1.12'), b'\x05\x00')
+    case('algorithms-differ', [server(DOCK, outside=rsa_384), DOCK], EAST,
+         expect='cert_algorithm_mismatch!')
+
+
+def issuers():
+    def single(title, reason, root, holder='hand', sure=False, leaf=None,
+               host=HOST, **differs):
+        hand = ca('Hand', holder, root, **differs)
+        case(title, [server(hand, **(leaf or {})), hand],
+             (root,) if sure else root, expect=reason, host=host)
+
+    single('issuer-is-a-server', 'issuer_not_ca', EAST, rights=None,
+           usage=None, purposes=purposes(1))
+    single('issuer-signs-crls-only', 'issuer_key_usage', WEST, usage=usage(6))
+
+    top = ca('Top', 'top', NORTH, 1)
+    mid = ca('Mid', 'mid', top)
+    low = ca('Low', 'low', mid)
+    case('path-length-exceeded-at-second', [server(low), low, mid, top],
+         NORTH, expect='issuer_path_length')
+
+    net = tlv(0x87, bytes([203, 0, 113, 0, 255, 255, 255, 0]))
+    address = tlv(0x87, bytes([203, 0, 113, 5]))
+    single('address-excluded', 'issuer_name_constraints', EAST,
+           limits=constraints(excluded=[net]),
+           leaf={'names': alternatives(dns(HOST), address)})
+    single('issuer-for-mail', 'issuer_purpose', WEST, purposes=purposes(3, 4))
+    single('issuer-critical-extension', 'issuer_critical_extension', EAST,
+           more=[extension(UNKNOWN, b'\x05\x00', True)])
+
+    past = ca('Past', 'past', NORTH, days=(-800, -8))
+    below = ca('Below past', 'below', past)
+    case('issuer-expired-second', [server(below), below, past], NORTH,
+         expect='issuer_expired')
+
+    single('issuer-not-yet-valid', 'issuer_not_yet_valid', EAST,
+           days=(6, 900))
+    single('issuer-name-printable', 'issuer_name_encoding', WEST,
+           leaf={'issuer': named('Hand', PRINTABLE)})
+
+    blank = ca(NOBODY, 'blank', EAST)
+    case('issuer-without-name', [server(blank), blank], EAST,
+         expect='issuer_name_empty')
+
+    single('common-name-not-permitted', 'issuer_name_constraints', NORTH,
+           limits=constraints([dns(HOST)]), host='quay.invalid',
+           leaf={'subject': 'quay.invalid', 'names': None})
+    single('issuer-constraints-empty', 'issuer_malformed_extension', WEST,
+           limits=constraints())
+    single('issuer-policy-constraints', 'issuer_critical_extension', EAST,
+           more=[extension('2.5.29.36', sequence(tlv(0x80, b'\x03')), True)])
+    single('issuer-key-koblitz', 'issuer_key_type', WEST, 'hand-k:k256')
+    single('issuer-sha1', 'weak_key', WEST, digest=hashes.SHA1(),
+           algorithm=sequence(oid('1.2.840.113549.1.1.5'), b'\x05\x00'))
+
+
+def leaves():
+    def single(title, reason, host=HOST, **differs):
+        case(title, [server(DOCK, **differs), DOCK], EAST, expect=reason,
+             host=host)
+
+    single('leaf-rsa-1536', 'weak_key', holder='little:rsa1536')
+    single('leaf-for-code', 'cert_purpose!', purposes=purposes(3, 8))
+    single('leaf-for-anything', 'leaf_any_purpose', purposes=purposes(0))
+    single('leaf-critical-extension', 'cert_critical_extension!',
+           more=[extension(UNKNOWN, b'\x05\x00', True)])
+    single('leaf-signs-crls', 'leaf_key_usage', usage=usage(6))
+    single('leaf-usage-twice', 'cert_duplicate_extension!', more=[usage(0)])
+    single('leaf-usage-unreadable', 'cert_malformed_extension!',
+           usage=extension('2.5.29.15', SPOILED, True))
+    single('leaf-info-access-unreadable', 'leaf_malformed_extension',
+           more=[extension(INFO_ACCESS, SPOILED)])
+    single('leaf-must-staple', 'must_staple',
+           more=[extension('1.3.6.1.5.5.7.1.24', STAPLE)])
+    single('leaf-must-staple-critical', 'cert_critical_extension!',
+           more=[extension('1.3.6.1.5.5.7.1.24', STAPLE, True)])
+    single('leaf-key-id-critical', 'leaf_critical_extension',
+           own_id=own_id(key('server').id, True))
+    single('serial-negative', 'serial_negative', serial=-40961)
+    single('leaf-is-ca', 'leaf_is_ca', rights=authority_rights(0),
+           usage=usage(0, 5))
+    single('name-in-common-name', 'no_san', subject=HOST, names=None)
+    single('san-address-of-five-bytes', 'san_malformed',
+           names=alternatives(dns(HOST), tlv(0x87, b'\x01\x02\x03\x04\x05')))
+    single('san-two-stars', 'host_unusable', host='x.y.' + HOST,
+           names=alternatives(dns('*.*.' + HOST)))
+    single('expired', 'expired', days=(-95, -2))
+
+
+def worse():
+    """Where repair could do harm."""
+
+    pier = ca('Pier', 'pier:p384', NORTH)
+    case('two-leaves-of-one-key', [USUAL, DOCK, server(pier), pier], (EAST,),
+         kept=[1, 2])
+    case('renewed-leaf-behind-the-old-one',
+         [server(DOCK, days=(-90, -1)), DOCK, USUAL], EAST, expect='expired',
+         kept=[1, 2])
+
+    old = ca('Lighthouse', 'lamp-old', EAST)
+    new = ca('Lighthouse', 'lamp-new', old)
+    case('self-issued-in-the-middle', [server(new), new, old], (EAST,))
+    case('self-issued-upside-down', [server(new), old, new], (EAST,))
+
+    old = ca('Lighthouse', 'lamp-old', EAST, 0)
+    new = ca('Lighthouse', 'lamp-new', old)
+    case('self-issued-counts', [server(new), new, old], (EAST,),
+         expect='issuer_path_length')
+
+    case('same-key-other-dates',
+         [USUAL, ca('Dock', 'dock:rsa2048', EAST, days=(-900, -3)), DOCK],
+         (EAST,))
+    case('same-key-other-key-ids',
+         [USUAL, ca('Dock', 'dock:rsa2048', EAST,
+                    own_id=own_id(b'\x2a' * 20)), DOCK], (EAST,))
+    case('same-key-without-key-ids',
+         [USUAL, ca('Dock', 'dock:rsa2048', WEST, **NO_IDS), DOCK], (WEST,),
+         EAST)
+    case('same-key-other-constraints',
+         [USUAL, ca('Dock', 'dock:rsa2048', WEST,
+                    limits=constraints([dns(HOST)])), DOCK], (WEST,), EAST)
+
+    below = ca('Below', 'below', DOCK)
+    case('first-allows-no-ca-below',
+         [server(below), below, ca('Dock', 'dock:rsa2048', WEST, 0), DOCK],
+         (EAST,))
+
+    across = ca('East', 'east', NORTH)
+    case('cross-signed-root', [USUAL, DOCK, EAST, across], (EAST,), (NORTH,),
+         kept=[1, 2, 4])
+    case('cross-signed-root-first', [USUAL, DOCK, across, EAST], (EAST,),
+         (NORTH,), kept=[1, 2, 3])
+    case('root-of-another', [USUAL, WEST, DOCK, NORTH], (EAST,), kept=[1, 3])
+
+    hull, keel = ca('Hull', 'hull', EAST), ca('Keel', 'keel', WEST)
+    one, two = ca('Deck', 'deck', hull), ca('Deck', 'deck', keel)
+    case('two-ways-of-two', [server(one), one, two, hull, keel], (EAST,), WEST)
+    case('two-ways-mixed', [server(one), keel, two, hull, one], (WEST,), EAST)
+    case('second-way-is-longer', [server(one), two, one, hull], keel, EAST)
+
+    line = [NORTH]
+    for left in range(4):
+        line.insert(0, ca(f'Deep {left}', f'deep-{left}:p384', line[0]))
+    case('p384-of-four', [server(line[0], 'large:p384')] + line[:-1],
+         (NORTH,))
+    case('p384-of-four-upside-down',
+         [server(line[0], 'large:p384')] + line[-2::-1], (NORTH,))
+
+    holders = ['ring-a', 'ring-b', 'ring-c', 'ring-d']
+    ring = {at: ca('Ring ' + at, at) for at in holders}
+    pairs = [(at, by) for at in holders for by in holders if at != by]
+    case('nine-that-certify-each-other',
+         [server(ring['ring-a'])]
+         + [ca('Ring ' + at, at, ring[by]) for at, by in pairs[:8]]
+         + [ca('Ring ring-d', 'ring-d', EAST)], EAST, kept=[1, 2, 3, 4])
+    ring = {at: ca('Ring', at, **NO_IDS) for at in holders}
+    case('nine-of-one-name-without-key-ids',
+         [server(ring['ring-a'], **NO_IDS)]
+         + [ca('Ring', at, ring[by], **NO_IDS) for at, by in pairs[:8]]
+         + [ca('Ring', 'ring-d', EAST, **NO_IDS)], EAST, kept=[1, 2, 3, 4])
+
+    alone = server(None)
+    case('self-signed-leaf-and-a-ca', [alone, DOCK], (alone,), kept=[1])
+    own = ca('Own', 'own', EAST)
+    case('key-of-the-leaf-in-its-issuers',
+         [server(own, 'own'), own, ca('Own', 'own', WEST)], (EAST,), WEST)
+
+    kept_key = ca('Old name', 'name', EAST)
+    renamed = ca('New name', 'name', kept_key)
+    case('ca-with-a-new-name',
+         [server(renamed), renamed, kept_key, ca('Old name', 'name', WEST)],
+         (EAST,), WEST)
+
+    odd = [extension('2.5.29.36', sequence(tlv(0x80, b'\x03')), True)]
+    case('first-has-what-go-minds',
+         [USUAL, ca('Dock', 'dock:rsa2048', WEST, more=odd), DOCK], WEST, EAST)
+    case('first-has-self-issued-below',
+         [server(new), new, ca('Lighthouse', 'lamp-old', WEST, 0),
+          ca('Lighthouse', 'lamp-old', EAST)], WEST, EAST)
+    case('fault-further-up',
+         [server(one), one, two, ca('Hull', 'hull', EAST, days=(-900, -4)),
+          keel], ca('Hull', 'hull'), WEST)
+    case('first-has-another-encoding',
+         [USUAL, ca(named('Dock', PRINTABLE), 'dock:rsa2048', WEST), DOCK],
+         WEST, EAST)
+
+    # RSASSA-PSS signatures, by a plain key and by one for these alone
+
+    case('pss-signature', [server(DOCK, algorithm=PSS), DOCK], (EAST,))
+    pss = ca('Dock', 'dock:rsa2048', EAST, public=only_pss('dock:rsa2048'))
+    case('pss-key', [server(DOCK, algorithm=PSS), pss], EAST,
+         expect='issuer_key_type')
+    case('pss-key-and-plain-signature', [USUAL, pss], EAST,
+         expect='chain_signature!')
+
+
+def flips():
+    for kind in ('rsa2048', 'p256', 'p384', 'ed25519'):
+        root = ca('Flip root', 'flip-root:' + kind)
+        issuer = ca('Flip issuer', 'flip-issuer:' + kind, root)
+        leaf = server(issuer, 'flip-leaf:' + kind)
+        yield {'kind': kind, 'key': key(leaf.holder).pem(),
+               'blocks': [one.pem() for one in (leaf, issuer, root)],
+               'links': [{'issuer': leaf.place(leaf.issuer),
+                          'authority_id': leaf.place(leaf.authority_id)},
+                         {'issuer': issuer.place(issuer.issuer),
+                          'authority_id': issuer.place(issuer.authority_id),
+                          'subject': issuer.place(issuer.subject),
+                          'own_id': issuer.place(key(issuer.holder).id),
+                          'public': issuer.place(key(issuer.holder).public)}]}
+
+
+def main():
+    for some in (passing, repaired, signatures, issuers, leaves, worse):
+        some()
+    made = {'cases': cases, 'flips': list(flips())}
+    os.makedirs(sys.argv[1], mode=0o700, exist_ok=True)
+    with open(os.path.join(sys.argv[1], 'cases.json'), 'w',
+              encoding='ascii') as out:
+        json.dump(made, out, indent=1)
+
+
+main()
