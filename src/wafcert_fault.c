@@ -460,16 +460,32 @@ wafcert_fault_issuer_extensions(wafcert_x509_t *cert)
 }
 
 
-/* P-224 is the one that we do not know and both of them do */
+/*
+ * P-224 is the one that we do not know and both of them do.  Go reads no point
+ * but an uncompressed one.
+ */
 
 static ngx_uint_t
 wafcert_fault_key_type(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
-    char       name[32];
-    EVP_PKEY  *pkey;
+    char              name[32];
+    EVP_PKEY         *pkey;
+    const ngx_str_t  *point;
 
-    if (cert->public.algo.algo != WAFCERT_ALGO_OTHER) {
+    switch (cert->public.algo.algo) {
+
+    case WAFCERT_ALGO_RSA:
+    case WAFCERT_ALGO_ED25519:
         return 0;
+
+    case WAFCERT_ALGO_P256:
+    case WAFCERT_ALGO_P384:
+    case WAFCERT_ALGO_P521:
+        point = &cert->public.point;
+        return point->len == 0 || point->data[0] != 4;
+
+    default:
+        break;
     }
 
     pkey = wafcert_x509_pkey(validator, cert);

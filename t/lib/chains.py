@@ -138,6 +138,19 @@ def only_pss(name):
                         serialization.PublicFormat.PKCS1)))
 
 
+def other_point(name, start):
+    """The same P-256 key, its point compressed or, by "start", hybrid."""
+    plain = key(name).secret.public_key()
+    whole = plain.public_bytes(serialization.Encoding.X962,
+                               serialization.PublicFormat.UncompressedPoint)
+    point = plain.public_bytes(serialization.Encoding.X962,
+                               serialization.PublicFormat.CompressedPoint)
+    if start:
+        point = start[whole[-1] & 1:][:1] + whole[1:]
+    return sequence(sequence(oid('1.2.840.10045.2.1'),
+                             oid('1.2.840.10045.3.1.7')), bits(point))
+
+
 PSS = sequence(oid('1.2.840.113549.1.1.10'), sequence(
     tlv(0xa0, sequence(oid('2.16.840.1.101.3.4.2.1'), b'\x05\x00')),
     tlv(0xa1, sequence(oid('1.2.840.113549.1.1.8'),
@@ -436,6 +449,9 @@ def issuers():
     single('issuer-policy-constraints', 'issuer_critical_extension', EAST,
            more=[extension('2.5.29.36', sequence(tlv(0x80, b'\x03')), True)])
     single('issuer-key-koblitz', 'issuer_key_type', WEST, 'hand-k:k256')
+    for form, start in ('compressed', None), ('hybrid', b'\6\7'):
+        single('issuer-key-' + form, 'issuer_key_type', WEST, 'hand-p',
+               sure=True, public=other_point('hand-p', start))
     single('issuer-sha1', 'weak_key', WEST, digest=hashes.SHA1(),
            algorithm=sequence(oid('1.2.840.113549.1.1.5'), b'\x05\x00'))
 
