@@ -730,8 +730,10 @@ wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NAME_ENCODING);
     }
 
-    if (cert->authority_id.len && issuer->key_id.len
-        && !wafcert_chain_identified(sent, walk->path[n]))
+    if ((cert->authority_id.len && issuer->key_id.len
+         && !wafcert_chain_identified(sent, walk->path[n]))
+        || (cert->authority_named
+            && wafcert_fault_authority(walk->validator, cert, issuer)))
     {
         faults |= wafcert_warning(WAFCERT_WARN_KEY_ID_MISMATCH);
     }

@@ -535,3 +535,18 @@ wafcert_fault_constrained(wafcert_validator_t *validator,
                && NAME_CONSTRAINTS_check_CN(cert->x509, constraints)
                   != X509_V_OK);
 }
+
+
+ngx_uint_t
+wafcert_fault_authority(wafcert_validator_t *validator, wafcert_x509_t *cert,
+    wafcert_x509_t *issuer)
+{
+    if (wafcert_x509_open(validator, cert) != NGX_OK
+        || wafcert_x509_open(validator, issuer) != NGX_OK)
+    {
+        return 0;
+    }
+
+    return X509_check_issued(issuer->x509, cert->x509)
+           == X509_V_ERR_AKID_ISSUER_SERIAL_MISMATCH;
+}

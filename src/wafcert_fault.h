@@ -40,5 +40,9 @@ uint64_t wafcert_fault_issuer(wafcert_validator_t *validator,
 ngx_uint_t wafcert_fault_constrained(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer, ngx_uint_t leaf);
 
+/* Whether the certificate names another serial number, or issuer, of it. */
+ngx_uint_t wafcert_fault_authority(wafcert_validator_t *validator,
+    wafcert_x509_t *cert, wafcert_x509_t *issuer);
+
 
 #endif /* _WAFCERT_FAULT_H_INCLUDED_ */

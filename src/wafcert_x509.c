@@ -877,10 +877,14 @@ wafcert_x509_extensions(wafcert_x509_t *cert)
     }
 
     if (wafcert_x509_extension(cert, WAFCERT_EXT_AUTHORITY_ID, &der) == NGX_OK
-        && wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK
-        && wafcert_der_get(&inner, WAFCERT_DER_PRIMITIVE(0), &tlv) == NGX_OK)
+        && wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) == NGX_OK)
     {
-        cert->authority_id = tlv.body;
+        if (wafcert_der_get(&inner, WAFCERT_DER_PRIMITIVE(0), &tlv) == NGX_OK)
+        {
+            cert->authority_id = tlv.body;
+        }
+
+        cert->authority_named = !wafcert_der_end(&inner);
     }
 
     cert->path_length = WAFCERT_CHAIN_MAX;

@@ -78,6 +78,7 @@ typedef struct {
     unsigned                strict_names:1; /* so are the names of hosts */
     unsigned                self_signed:1;
     unsigned                is_ca:1;        /* basicConstraints say so */
+    unsigned                authority_named:1;      /* by more than that */
     unsigned                algorithms_differ:1;    /* of its signature */
     unsigned                ordinary:1;     /* walked, and has no extension */
                                             /* that somebody might refuse */

@@ -89,10 +89,12 @@ def named(common, string=UTF8):
 
 PLAIN = {'rsa': ('1.2.840.113549.1.1.11', hashes.SHA256()),
          'p256': ('1.2.840.10045.4.3.2', hashes.SHA256()),
+         'p224': ('1.2.840.10045.4.3.2', hashes.SHA256()),
          'k256': ('1.2.840.10045.4.3.2', hashes.SHA256()),
          'p384': ('1.2.840.10045.4.3.3', hashes.SHA384()),
          'ed25519': ('1.3.101.112', None)}
-CURVES = {'p256': ec.SECP256R1, 'k256': ec.SECP256K1, 'p384': ec.SECP384R1}
+CURVES = {'p224': ec.SECP224R1, 'p256': ec.SECP256R1, 'k256': ec.SECP256K1,
+          'p384': ec.SECP384R1}
 
 
 class Key:
@@ -233,6 +235,7 @@ class Certificate:
         if serial is None:
             serial = int.from_bytes(b'\x4b' + os.urandom(15), 'big')
 
+        self.serial = serial
         has = {**has, **differs}
         written = [one for one in has.values() if one] + list(more)
         signed = sequence(
@@ -489,6 +492,76 @@ def leaves():
     single('expired', 'expired', days=(-95, -2))
 
 
+def silent():
+    """What no client minds, though no public CA may do it."""
+
+    odd = ca('Odd but good', 'odd', EAST, 0, usage=None, **NO_IDS,
+             rights=extension('2.5.29.19', sequence(b'\x01\x01\xff')))
+    case('no-usage-and-no-key-ids',
+         [server(odd, usage=None, purposes=None, **NO_IDS), odd], (EAST,))
+    case('serial-of-22-bytes',
+         [server(DOCK, serial=1 << 170, days=(-900, 4000)), DOCK], (EAST,))
+    case('serial-0', [server(DOCK, serial=0), DOCK], (EAST,))
+    case('constraints-in-a-leaf',
+         [server(DOCK, limits=constraints([dns('elsewhere.test')])), DOCK],
+         (EAST,))
+    case('names-critical',
+         [server(DOCK, names=extension(
+             '2.5.29.17', sequence(dns(HOST), dns('a_b.' + HOST)), True)),
+          DOCK], (EAST,))
+    case('rsa-for-encipherment',
+         [server(DOCK, 'bulk:rsa2048', usage=usage(2)), DOCK], (EAST,))
+    small = ca('Small curve', 'small:p224', EAST)
+    case('issuer-key-p224', [server(small), small], (EAST,))
+
+
+def more_faults():
+    def leaf(title, reason, *more, **differs):
+        case(title, [server(DOCK, **differs), DOCK], EAST, *more,
+             expect=reason)
+
+    def issuer(title, reason, sure=False, leaf=None, **differs):
+        hand = ca('Hand', 'hand', EAST, **differs)
+        case(title, [server(hand, **(leaf or {})), hand],
+             (EAST,) if sure else EAST, expect=reason)
+
+    leaf('precertificate', 'cert_critical_extension!',
+         more=[extension('1.3.6.1.4.1.11129.2.4.3', b'\x05\x00', True)])
+    leaf('leaf-for-nothing', 'leaf_any_purpose', purposes=purposes())
+    leaf('ec-for-encipherment', 'leaf_key_usage', usage=usage(2))
+    leaf('san-dot-at-the-end', 'host_unusable',
+         names=alternatives(dns(HOST), dns(HOST + '.')))
+    leaf('san-without-hosts', 'no_san',
+         names=alternatives(tlv(0x86, b'urn:x')))
+    for title, reason, serial in (
+            ('issuer-by-its-serial', 'accept', DOCK.serial),
+            ('issuer-by-another-serial', 'key_id_mismatch', 17)):
+        leaf(title, reason, authority_id=extension('2.5.29.35', sequence(
+            tlv(0x80, key(DOCK.holder).id), tlv(0xa1, tlv(0xa4, EAST.subject)),
+            tlv(0x82, number(serial)[2:]))))
+    issuer('issuer-usage-twice', 'issuer_malformed_extension',
+           more=[usage(5)])
+    issuer('issuer-for-anything', 'issuer_purpose', purposes=purposes(0))
+    issuer('issuer-says-it-is-none', 'issuer_not_ca',
+           rights=extension('2.5.29.19', sequence(), True))
+    issuer('other-host-excluded', 'issuer_name_constraints',
+           limits=constraints(excluded=[dns('bad.test')]),
+           leaf={'names': alternatives(dns(HOST), dns('x.bad.test'))})
+
+    upper = ca('Upper', 'upper', WEST, limits=constraints(
+        [dns(HOST), dns('elsewhere.test')]))
+    lower = ca('Lower', 'lower', upper,
+               limits=constraints([dns('elsewhere.test')]))
+    case('permitted-by-one-of-two', [server(lower), lower, upper], WEST,
+         expect='issuer_name_constraints')
+    case('sent-twice', [USUAL, DOCK, DOCK, USUAL], (EAST,),
+         expect='duplicate_dropped', kept=[1, 2])
+
+    alone = server(None, spoil=(date(80), date(2000)))
+    case('self-signed-leaf-changed', [alone],
+         expect='chain_signature!')
+
+
 def worse():
     """Where repair could do harm."""
 
@@ -532,6 +605,11 @@ def worse():
          kept=[1, 2, 4])
     case('cross-signed-root-first', [USUAL, DOCK, across, EAST], (EAST,),
          (NORTH,), kept=[1, 2, 3])
+    stale = ca('East', 'east', NORTH, days=(-900, -7))
+    case('expired-cross-beside-the-root', [USUAL, DOCK, stale, EAST], (EAST,),
+         kept=[1, 2, 3])
+    case('expired-cross', [USUAL, DOCK, stale], (EAST,),
+         expect='issuer_expired')
     case('root-of-another', [USUAL, WEST, DOCK, NORTH], (EAST,), kept=[1, 3])
 
     hull, keel = ca('Hull', 'hull', EAST), ca('Keel', 'keel', WEST)
@@ -613,7 +691,8 @@ def flips():
 
 
 def main():
-    for some in (passing, repaired, signatures, issuers, leaves, worse):
+    for some in (passing, repaired, signatures, issuers, leaves, silent,
+                 more_faults, worse):
         some()
     made = {'cases': cases, 'flips': list(flips())}
     os.makedirs(sys.argv[1], mode=0o700, exist_ok=True)
