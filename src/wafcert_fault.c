@@ -63,6 +63,9 @@ static ngx_int_t wafcert_fault_purpose(wafcert_x509_t *cert,
 static uint64_t wafcert_fault_usage(const wafcert_x509_t *cert);
 static uint64_t wafcert_fault_names(const wafcert_x509_t *cert);
 static uint64_t wafcert_fault_issuer_extensions(wafcert_x509_t *cert);
+static ngx_uint_t wafcert_fault_other_names(X509 *x509);
+static ngx_uint_t wafcert_fault_other_trees(
+    STACK_OF(GENERAL_SUBTREE) *trees);
 static ngx_uint_t wafcert_fault_key_type(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 
@@ -440,7 +443,9 @@ wafcert_fault_issuer_extensions(wafcert_x509_t *cert)
         }
 
         if (X509_EXTENSION_get_critical(ext)
-            && !(known->openssl && known->go))
+            && (!(known->openssl && known->go)
+                || (known->nid == NID_name_constraints
+                    && wafcert_fault_other_names(x509))))
         {
             faults |= wafcert_warning(WAFCERT_WARN_ISSUER_CRITICAL_EXTENSION);
         }
@@ -457,6 +462,57 @@ wafcert_fault_issuer_extensions(wafcert_x509_t *cert)
     }
 
     return faults;
+}
+
+
+/* Whether it constrains names of a kind that Go does not know. */
+
+static ngx_uint_t
+wafcert_fault_other_names(X509 *x509)
+{
+    ngx_uint_t         others;
+    NAME_CONSTRAINTS  *constraints;
+
+    constraints = X509_get_ext_d2i(x509, NID_name_constraints, NULL, NULL);
+    if (constraints == NULL) {
+        return 0;
+    }
+
+    others = wafcert_fault_other_trees(constraints->permittedSubtrees)
+             + wafcert_fault_other_trees(constraints->excludedSubtrees);
+
+    NAME_CONSTRAINTS_free(constraints);
+
+    return others;
+}
+
+
+static ngx_uint_t
+wafcert_fault_other_trees(STACK_OF(GENERAL_SUBTREE) *trees)
+{
+    int         i;
+    ngx_uint_t  others;
+
+    others = 0;
+
+    /* a list that is not there has -1 */
+
+    for (i = 0; i < sk_GENERAL_SUBTREE_num(trees); i++) {
+
+        switch (sk_GENERAL_SUBTREE_value(trees, i)->base->type) {
+
+        case GEN_EMAIL:
+        case GEN_DNS:
+        case GEN_URI:
+        case GEN_IPADD:
+            break;
+
+        default:
+            others++;
+        }
+    }
+
+    return others;
 }
 
 

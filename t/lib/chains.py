@@ -548,6 +548,10 @@ def more_faults():
            limits=constraints(excluded=[dns('bad.test')]),
            leaf={'names': alternatives(dns(HOST), dns('x.bad.test'))})
 
+    directory = tlv(0xa4, sequence())
+    issuer('issuer-constrains-directories', 'issuer_critical_extension', True,
+           limits=constraints([dns(HOST), directory]))
+
     upper = ca('Upper', 'upper', WEST, limits=constraints(
         [dns(HOST), dns('elsewhere.test')]))
     lower = ca('Lower', 'lower', upper,
