@@ -133,6 +133,17 @@ func create(w http.ResponseWriter, r *http.Request, token []byte) {
 		return
 	}
 
+	for i, der := range pair.Certificate[1:] {
+		issuer, err := x509.ParseCertificate(der)
+		if err == nil && i == 0 {
+			err = leaf.CheckSignatureFrom(issuer)
+		}
+		if err != nil {
+			refuse(w, 400, "WAF.00021013", "cert.illegal: "+err.Error())
+			return
+		}
+	}
+
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		refuse(w, 500, "WAF.00010001", "internal.error")

@@ -11,6 +11,10 @@
 #include "wafcert_x509.h"
 
 
+/* of the budget, for one signature */
+#define WAFCERT_SIGNATURE_DEAR  4
+
+
 static ngx_uint_t wafcert_public_signs(const wafcert_public_t *public,
     int signer);
 static ngx_uint_t wafcert_public_level(wafcert_validator_t *validator,
@@ -236,7 +240,9 @@ wafcert_x509_signed_by(wafcert_validator_t *validator, wafcert_x509_t *cert,
 
     rc = wafcert_x509_verify(validator, cert, issuer);
 
-    if (validator->plain) {
+    /* a leaf is seen once, but for what takes more than one turn */
+
+    if (validator->plain || (!cert->cached && cost < WAFCERT_SIGNATURE_DEAR)) {
         return rc;
     }
 
