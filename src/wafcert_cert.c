@@ -833,7 +833,7 @@ wafcert_job_order(wafcert_job_t *job)
 
     chain = &job->chain;
 
-    rc = wafcert_chain_verify(job->validator, chain);
+    rc = wafcert_chain_verify(job->validator, chain, job->leaf);
     if (rc != NGX_OK) {
         return rc;
     }

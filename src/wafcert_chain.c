@@ -104,15 +104,26 @@ wafcert_chain_keep(wafcert_chain_t *chain)
 
 
 ngx_int_t
-wafcert_chain_verify(wafcert_validator_t *validator, wafcert_chain_t *chain)
+wafcert_chain_verify(wafcert_validator_t *validator, wafcert_chain_t *chain,
+    const wafcert_sent_t *leaf)
 {
     ngx_uint_t  i;
 
     wafcert_chain_duplicates(chain);
 
+    /* there may be no time for all of them */
+
+    if (wafcert_chain_issuers(validator, chain,
+                              wafcert_chain_index(chain, leaf))
+        != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
     for (i = 0; i < chain->nsent; i++) {
 
-        if (chain->sent[i].state != WAFCERT_SENT_DUPLICATE
+        if (&chain->sent[i] != leaf
+            && chain->sent[i].state != WAFCERT_SENT_DUPLICATE
             && wafcert_chain_issuers(validator, chain, i) != NGX_OK)
         {
             return NGX_AGAIN;
@@ -197,6 +208,18 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
                                   "block %lu of content, %.*s, names one "
                                   "algorithm of its signature inside of what "
                                   "is signed, and another one outside",
+                                  (u_long) sent->block,
+                                  (int) ngx_min(sent->cert->subject.len, 100),
+                                  sent->cert->subject.data);
+        }
+
+        /* nor may the server that sends it build the curve */
+
+        if (sent->cert->public.algo.explicit_curve) {
+            return wafcert_refuse(verdict, WAFCERT_CERT_KEY_TYPE,
+                                  "block %lu of content, %.*s, spells the "
+                                  "parameters of its curve out, and no client "
+                                  "accepts it",
                                   (u_long) sent->block,
                                   (int) ngx_min(sent->cert->subject.len, 100),
                                   sent->cert->subject.data);

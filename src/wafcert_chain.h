@@ -70,7 +70,7 @@ void wafcert_chain_keep(wafcert_chain_t *chain);
  * turn of the event loop has time for.
  */
 ngx_int_t wafcert_chain_verify(wafcert_validator_t *validator,
-    wafcert_chain_t *chain);
+    wafcert_chain_t *chain, const wafcert_sent_t *leaf);
 
 /*
  * Keeps, if it is to repair, the leaf, then the path that OpenSSL would take,

@@ -62,6 +62,7 @@ static ngx_int_t wafcert_fault_purpose(wafcert_x509_t *cert,
     ngx_uint_t block, uint64_t *warnings, wafcert_verdict_t *verdict);
 static uint64_t wafcert_fault_usage(const wafcert_x509_t *cert);
 static uint64_t wafcert_fault_names(const wafcert_x509_t *cert);
+static uint64_t wafcert_fault_issuer_purpose(X509 *x509);
 static uint64_t wafcert_fault_issuer_extensions(wafcert_x509_t *cert);
 static ngx_uint_t wafcert_fault_other_names(X509 *x509);
 static ngx_uint_t wafcert_fault_other_trees(
@@ -112,15 +113,15 @@ wafcert_fault_leaf(wafcert_validator_t *validator, wafcert_x509_t *cert,
         }
     }
 
-    rc = wafcert_fault_purpose(cert, block, warnings, verdict);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
     if (X509_get_extension_flags(cert->x509) & EXFLAG_INVALID) {
         return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
                               "OpenSSL takes the extensions of block %lu of "
                               "content for invalid", (u_long) block);
+    }
+
+    rc = wafcert_fault_purpose(cert, block, warnings, verdict);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     *warnings |= wafcert_fault_usage(cert);
@@ -372,7 +373,6 @@ wafcert_fault_names(const wafcert_x509_t *cert)
 uint64_t
 wafcert_fault_issuer(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
-    uint32_t  purposes;
     uint64_t  faults;
 
     if (cert->judged) {
@@ -397,21 +397,41 @@ wafcert_fault_issuer(wafcert_validator_t *validator, wafcert_x509_t *cert)
 
         (void) X509_check_purpose(cert->x509, -1, 0);
 
-        if (!(X509_get_key_usage(cert->x509) & KU_KEY_CERT_SIGN)) {
-            faults |= wafcert_warning(WAFCERT_WARN_ISSUER_KEY_USAGE);
-        }
-
-        purposes = X509_get_extended_key_usage(cert->x509);
-
-        if (!(purposes & XKU_SSL_SERVER)) {
-            faults |= wafcert_warning(WAFCERT_WARN_ISSUER_PURPOSE);
-        }
-
+        faults |= wafcert_fault_issuer_purpose(cert->x509);
         faults |= wafcert_fault_issuer_extensions(cert);
     }
 
     cert->faults = faults;
     cert->judged = 1;
+
+    return faults;
+}
+
+
+/* what OpenSSL cannot read allows nothing, and is not what is told then */
+
+static uint64_t
+wafcert_fault_issuer_purpose(X509 *x509)
+{
+    uint64_t  faults;
+
+    if (X509_get_extension_flags(x509) & EXFLAG_INVALID) {
+        return wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
+    }
+
+    faults = 0;
+
+    if (X509_get_version(x509) != 2) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NOT_CA);
+    }
+
+    if (!(X509_get_key_usage(x509) & KU_KEY_CERT_SIGN)) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_KEY_USAGE);
+    }
+
+    if (!(X509_get_extended_key_usage(x509) & XKU_SSL_SERVER)) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_PURPOSE);
+    }
 
     return faults;
 }
@@ -518,7 +538,7 @@ wafcert_fault_other_trees(STACK_OF(GENERAL_SUBTREE) *trees)
 
 /*
  * P-224 is the one that we do not know and both of them do.  Go reads no point
- * but an uncompressed one.
+ * but an uncompressed one, and no exponent of RSA of more than 31 bits.
  */
 
 static ngx_uint_t
@@ -531,6 +551,8 @@ wafcert_fault_key_type(wafcert_validator_t *validator, wafcert_x509_t *cert)
     switch (cert->public.algo.algo) {
 
     case WAFCERT_ALGO_RSA:
+        return wafcert_number_bits(&cert->public.exponent) > 31;
+
     case WAFCERT_ALGO_ED25519:
         return 0;
 
@@ -547,7 +569,6 @@ wafcert_fault_key_type(wafcert_validator_t *validator, wafcert_x509_t *cert)
     pkey = wafcert_x509_pkey(validator, cert);
 
     return pkey == NULL || !EVP_PKEY_is_a(pkey, "EC")
-           || cert->public.algo.explicit_curve
            || EVP_PKEY_get_group_name(pkey, name, sizeof(name), NULL) != 1
            || ngx_strcmp(name, "secp224r1") != 0;
 }
@@ -574,10 +595,11 @@ wafcert_fault_constrained(wafcert_validator_t *validator,
 
     cost = 2 + sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees)
            + sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees);
-    cost *= cert->names + 1;
+    cost *= cert->names + 1
+            + X509_NAME_entry_count(X509_get_subject_name(cert->x509));
 
     if (cost > validator->compares) {
-        return 0;
+        return 1;
     }
 
     validator->compares -= cost;

@@ -393,6 +393,12 @@ wafcert_x509_pkey(wafcert_validator_t *validator, wafcert_x509_t *cert)
         return cert->pkey;
     }
 
+    /* such a curve may be one of which OpenSSL takes 0.1 s to find a point */
+
+    if (cert->public.algo.explicit_curve) {
+        return NULL;
+    }
+
     p = cert->spki.data;
     left = cert->spki.len;
 
@@ -453,6 +459,10 @@ wafcert_x509_verify_plain(const wafcert_x509_t *cert, EVP_PKEY *pkey)
     X509          *x509;
     ngx_int_t      rc;
     const u_char  *p;
+
+    if (cert->public.algo.explicit_curve) {
+        return NGX_AGAIN;
+    }
 
     p = cert->der.data;
 

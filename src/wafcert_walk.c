@@ -340,6 +340,8 @@ wafcert_walk_ordinary(wafcert_x509_t *cert, const ngx_str_t *oid,
     ngx_uint_t critical, const ngx_str_t *value)
 {
     ngx_uint_t                 n;
+    wafcert_der_t              der;
+    wafcert_tlv_t              tlv;
     const wafcert_ordinary_t  *known;
 
     static const ngx_str_t  no_ca = ngx_string("\x30\x00");
@@ -377,7 +379,9 @@ wafcert_walk_ordinary(wafcert_x509_t *cert, const ngx_str_t *oid,
         return 1;
 
     case WAFCERT_FORM_OCTETS:
-        return value->len > 2 && value->data[0] == WAFCERT_DER_OCTETS;
+        wafcert_der_init(&der, value);
+        return wafcert_der_get(&der, WAFCERT_DER_OCTETS, &tlv) == NGX_OK
+               && wafcert_der_end(&der) && tlv.body.len;
 
     case WAFCERT_FORM_ISSUER:
         return wafcert_walk_names_issuer(value);
@@ -470,6 +474,7 @@ wafcert_walk_names_issuer(const ngx_str_t *value)
     return wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &list) == NGX_OK
            && wafcert_der_end(&der)
            && wafcert_der_get(&list, WAFCERT_DER_PRIMITIVE(0), &tlv) == NGX_OK
+           && tlv.body.len
            && wafcert_der_end(&list);
 }
 

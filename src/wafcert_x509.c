@@ -287,6 +287,7 @@ wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
     rc = validator->plain ? NGX_DECLINED : wafcert_walk(cert);
 
     if (rc == NGX_DECLINED) {
+        cert->ordinary = 0;
         rc = wafcert_x509_decode(validator, cert, fault);
     }
 
