@@ -61,6 +61,7 @@ static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
 static ngx_int_t wafcert_job_hosts(wafcert_job_t *job);
 static ngx_int_t wafcert_job_rsa(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
+static ngx_int_t wafcert_job_names(wafcert_job_t *job);
 static ngx_int_t wafcert_job_order(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
@@ -826,12 +827,44 @@ wafcert_job_dates(wafcert_job_t *job)
 
 
 static ngx_int_t
+wafcert_job_names(wafcert_job_t *job)
+{
+    ngx_uint_t       i, names;
+    wafcert_sent_t  *sent;
+
+    names = 0;
+
+    for (i = 0; i < job->chain.nsent; i++) {
+        sent = &job->chain.sent[i];
+
+        if (sent != job->leaf || !sent->cert->ordinary) {
+            names += sent->cert->names;
+        }
+    }
+
+    if (names <= WAFCERT_JUDGED_NAMES) {
+        return NGX_OK;
+    }
+
+    return wafcert_refuse(job->verdict, WAFCERT_CONTENT_TOO_MANY,
+                          "the certificates of content have %lu alternative "
+                          "names that OpenSSL has to judge, the limit is %d",
+                          (u_long) names, WAFCERT_JUDGED_NAMES);
+}
+
+
+static ngx_int_t
 wafcert_job_order(wafcert_job_t *job)
 {
     ngx_int_t         rc;
     wafcert_chain_t  *chain;
 
     chain = &job->chain;
+
+    rc = wafcert_job_names(job);
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     rc = wafcert_chain_verify(job->validator, chain, job->leaf);
     if (rc != NGX_OK) {

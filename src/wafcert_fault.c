@@ -182,8 +182,7 @@ static ngx_int_t
 wafcert_fault_critical(X509_EXTENSION *ext, const wafcert_known_t *known,
     ngx_uint_t block, uint64_t *warnings, wafcert_verdict_t *verdict)
 {
-    char         buf[80];
-    const char  *name;
+    char  oid[80], name[80];
 
     if (known->openssl && known->go) {
         return NGX_OK;
@@ -194,11 +193,9 @@ wafcert_fault_critical(X509_EXTENSION *ext, const wafcert_known_t *known,
         return NGX_OK;
     }
 
-    name = wafcert_fault_name(ext, buf, sizeof(buf));
+    (void) OBJ_obj2txt(oid, sizeof(oid), X509_EXTENSION_get_object(ext), 1);
 
-    (void) OBJ_obj2txt(buf, sizeof(buf), X509_EXTENSION_get_object(ext), 1);
-
-    if (ngx_strcmp(buf, WAFCERT_FAULT_POISON) == 0) {
+    if (ngx_strcmp(oid, WAFCERT_FAULT_POISON) == 0) {
         (void) wafcert_refuse(verdict, WAFCERT_CERT_CRITICAL_EXTENSION,
                               "block %lu of content is a precertificate, "
                               "which was made for the logs of certificate "
@@ -212,7 +209,8 @@ wafcert_fault_critical(X509_EXTENSION *ext, const wafcert_known_t *known,
     return wafcert_refuse(verdict, WAFCERT_CERT_CRITICAL_EXTENSION,
                           "block %lu of content has the extension \"%s\", "
                           "which is critical and unknown to clients",
-                          (u_long) block, name);
+                          (u_long) block,
+                          wafcert_fault_name(ext, name, sizeof(name)));
 }
 
 
@@ -585,9 +583,15 @@ wafcert_fault_constrained(wafcert_validator_t *validator,
 
     constraints = issuer->constraints;
 
-    if (constraints == NULL
-        || wafcert_x509_open(validator, cert) != NGX_OK)
-    {
+    if (constraints == NULL) {
+        return 0;
+    }
+
+    if (cert->names > WAFCERT_JUDGED_NAMES) {
+        return 1;
+    }
+
+    if (wafcert_x509_open(validator, cert) != NGX_OK) {
         return 0;
     }
 

@@ -149,6 +149,9 @@ struct wafcert_validator_s {
  */
 #define WAFCERT_X509_PARTS     3000
 
+/* alternative names of those that OpenSSL has to judge, 0.4 us each, twice */
+#define WAFCERT_JUDGED_NAMES   2000
+
 
 /*
  * "issuer" tells that it stands where issuers do and may be kept for the

@@ -389,6 +389,13 @@ my @broken = (
       { content => dressed('rsa.crt', extensions => names(
             map { tlv(0x82, "$_.example.com") } 1 .. 1001)) },
       content_too_many_hosts => 'has more than 1000 hosts', '' ],
+    [ 'thousands of mail addresses, and what OpenSSL has to judge',
+      { content => dressed('rsa.crt', extensions => tlv(0xa3, tlv(0x30,
+            tlv(0x30, "\x06\x03\x55\x1d\x11", tlv(0x04, tlv(0x30,
+                ("\x81\x01a") x 30000))),
+            tlv(0x30, "\x06\x03\x55\x1d\x1e", tlv(0x04, "\x30\x00"))))) },
+      content_too_many => 'names that OpenSSL has to judge, the limit is 2000',
+      'server' ],
     [ 'long names in each block',
       { content => [ map { dressed('rsa.crt', subject => tlv(0x30,
             (tlv(0x31, tlv(0x30, "\x06\x03\x55\x04\x0a",
