@@ -132,7 +132,9 @@ $server->write_file('tokens', Digest::SHA::sha256_hex($token) . " p write\n");
 $server->start;
 
 
-my @warnings = $server->log =~ /\[warn\] (.*)/g;
+# nginx 1.25 and newer have another way to say it
+my @warnings = grep { !/"listen ... http2"/ }
+               $server->log =~ /\[warn\] (.*)/g;
 
 is(@warnings, 1, 'one warning');
 like($warnings[0], qr{"rewrite \.\.\. /warned\$1 break" leads to (?#
