@@ -229,7 +229,7 @@ wafcert_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
     job.now = now;
     job.verdict = verdict;
 
-    validator->budget = WAFCERT_BUDGET;
+    validator->budget = validator->plain ? (ngx_uint_t) -1 : WAFCERT_BUDGET;
     validator->max_hosts = policy->max_hosts;
     validator->parts = 0;
     validator->stored = policy->stored;

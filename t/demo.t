@@ -35,5 +35,8 @@ my $answer = qx(cd $server->{prefix} && no_proxy='*' sh ./upload);
 is(eval { JSON::PP::decode_json($answer)->{cert_type} }, 'RSA-2048',
    'and it uploads two files') or diag($answer);
 
+# no key stays among the logs
+unlink "$server->{prefix}/$_" for qw(key.pem upload);
+
 $server->ends_well;
 done_testing;
