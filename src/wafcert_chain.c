@@ -88,6 +88,10 @@ static ngx_uint_t wafcert_chain_incomplete(const wafcert_chain_t *chain);
 
 #define wafcert_chain_index(chain, s)   ((ngx_uint_t) ((s) - (chain)->sent))
 
+/* whether j is the issuer of i, or may be */
+#define wafcert_chain_issued(chain, i, j)                                    \
+    ((chain)->issued[i][j] >= WAFCERT_ISSUED_MAYBE)
+
 
 void
 wafcert_chain_keep(wafcert_chain_t *chain)
@@ -229,9 +233,7 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
 
         for (j = 0; j < chain->nsent; j++) {
 
-            if (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
-                || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
-            {
+            if (wafcert_chain_issued(chain, i, j)) {
                 break;
             }
 
@@ -498,8 +500,7 @@ wafcert_chain_identified(const wafcert_sent_t *sent,
 static ngx_uint_t
 wafcert_chain_next(const wafcert_chain_t *chain, ngx_uint_t i, ngx_uint_t j)
 {
-    return (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
-            || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
+    return wafcert_chain_issued(chain, i, j)
            && !wafcert_chain_same_ca(&chain->sent[i], &chain->sent[j]);
 }
 
@@ -852,9 +853,7 @@ wafcert_chain_incomplete(const wafcert_chain_t *chain)
     i = wafcert_chain_index(chain, chain->kept[0]);
 
     for (j = 0; j < chain->nsent; j++) {
-        if (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
-            || chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
-        {
+        if (wafcert_chain_issued(chain, i, j)) {
             return 0;
         }
     }

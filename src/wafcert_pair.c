@@ -454,9 +454,7 @@ wafcert_ed25519_check(wafcert_private_t *private, wafcert_verdict_t *verdict)
     pkey = private->pkey;
 
     if (pkey == NULL) {
-        pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
-                                            private->secret.data,
-                                            private->secret.len);
+        pkey = wafcert_private_pkey(private);
         if (pkey == NULL) {
             return NGX_ERROR;
         }
