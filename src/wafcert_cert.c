@@ -12,6 +12,7 @@
 #include "wafcert_chain.h"
 #include "wafcert_fault.h"
 #include "wafcert_key.h"
+#include "wafcert_trust.h"
 #include "wafcert_x509.h"
 
 
@@ -63,6 +64,7 @@ static ngx_int_t wafcert_job_rsa(wafcert_job_t *job);
 static ngx_int_t wafcert_job_dates(wafcert_job_t *job);
 static ngx_int_t wafcert_job_names(wafcert_job_t *job);
 static ngx_int_t wafcert_job_order(wafcert_job_t *job);
+static ngx_int_t wafcert_job_trust(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
 static ngx_int_t wafcert_job_probe(wafcert_job_t *job);
@@ -72,7 +74,6 @@ static u_char *wafcert_facts_serial(ngx_str_t *serial,
 static u_char *wafcert_facts_string(ngx_str_t *dst, const ngx_str_t *src,
     u_char *p);
 static void wafcert_job_warn(wafcert_job_t *job, wafcert_warning_e warning);
-static void wafcert_date(int64_t ms, char *buf, size_t size);
 
 
 wafcert_validator_t *
@@ -797,7 +798,7 @@ wafcert_job_dates(wafcert_job_t *job)
     if (job->now > cert->not_after) {
 
         if (job->policy->reject_expired) {
-            wafcert_date(cert->not_after, date, sizeof(date));
+            wafcert_x509_date(cert->not_after, date, sizeof(date));
 
             return wafcert_refuse(job->verdict, WAFCERT_CERT_EXPIRED,
                                   "the certificate in block %lu of content "
@@ -811,7 +812,7 @@ wafcert_job_dates(wafcert_job_t *job)
     if (job->now < cert->not_before) {
 
         if (job->policy->reject_expired) {
-            wafcert_date(cert->not_before, date, sizeof(date));
+            wafcert_x509_date(cert->not_before, date, sizeof(date));
 
             return wafcert_refuse(job->verdict, WAFCERT_CERT_NOT_YET_VALID,
                                   "the certificate in block %lu of content is "
@@ -867,6 +868,11 @@ wafcert_job_order(wafcert_job_t *job)
     }
 
     rc = wafcert_chain_verify(job->validator, chain, job->leaf);
+    if (rc == NGX_OK && job->policy->trust) {
+        rc = wafcert_trust_anchors(job->validator, job->policy->trust, chain,
+                                   job->now);
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -882,11 +888,36 @@ wafcert_job_order(wafcert_job_t *job)
                                 job->verdict);
     }
 
-    if (rc != NGX_OK || job->policy->chain != WAFCERT_CHAIN_STRICT) {
-        return rc;
+    if (rc == NGX_OK && job->policy->chain == WAFCERT_CHAIN_STRICT) {
+        rc = wafcert_chain_strict(chain, job->verdict);
     }
 
-    return wafcert_chain_strict(chain, job->verdict);
+    return (rc == NGX_OK && job->policy->trust) ? wafcert_job_trust(job) : rc;
+}
+
+
+/* The leaf's dates are another policy's. */
+
+static ngx_int_t
+wafcert_job_trust(wafcert_job_t *job)
+{
+    ngx_int_t          rc;
+    wafcert_verdict_t  verdict;
+
+    rc = wafcert_trust_judge(job->validator, job->policy->trust, &job->chain,
+                             job->now, &verdict);
+
+    if (rc == NGX_DECLINED && job->policy->reject_untrusted) {
+        *job->verdict = verdict;
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_DECLINED) {
+        wafcert_job_warn(job, WAFCERT_WARN_UNTRUSTED);
+        return NGX_OK;
+    }
+
+    return rc;
 }
 
 
@@ -1098,20 +1129,4 @@ static void
 wafcert_job_warn(wafcert_job_t *job, wafcert_warning_e warning)
 {
     job->bundle->facts.warnings |= wafcert_warning(warning);
-}
-
-
-static void
-wafcert_date(int64_t ms, char *buf, size_t size)
-{
-    time_t     sec;
-    struct tm  tm;
-
-    sec = (time_t) (ms / 1000);
-
-    if (gmtime_r(&sec, &tm) == NULL
-        || strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-    {
-        buf[0] = '\0';
-    }
 }

@@ -89,12 +89,19 @@ typedef enum {
 } wafcert_chain_e;
 
 
+/* Certificates that are trusted: wafcert_trust.h. */
+
+typedef struct wafcert_trust_s  wafcert_trust_t;
+
+
 typedef struct {
     wafcert_chain_e        chain;
+    const wafcert_trust_t *trust;         /* NULL: who is, is not known */
     ngx_uint_t             min_rsa_bits;  /* 0: any */
     ngx_uint_t             max_rsa_bits;  /* the same */
     ngx_uint_t             max_hosts;     /* 0: any number */
     unsigned               reject_expired:1;
+    unsigned               reject_untrusted:1;    /* if there is a "trust" */
     unsigned               many_hosts:1;  /* more are accepted, and told */
     unsigned               stored:1;      /* judged before: as it is */
     unsigned               served:1;      /* OpenSSL is to load it, too */

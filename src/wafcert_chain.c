@@ -14,7 +14,7 @@
 #define WAFCERT_CHAIN_PATHS  200
 
 /* see wafcert_chain_rank() */
-#define WAFCERT_CHAIN_RANKS  4
+#define WAFCERT_CHAIN_RANKS  5
 
 
 /*
@@ -37,6 +37,7 @@ typedef struct {
     wafcert_validator_t *validator;
     wafcert_chain_t     *chain;
     int64_t              now;
+    u_char               trusted[WAFCERT_CHAIN_MAX];
     ngx_uint_t           paths;
 
     ngx_uint_t           n;
@@ -64,6 +65,9 @@ static ngx_uint_t wafcert_chain_same_ca(const wafcert_sent_t *one,
     const wafcert_sent_t *two);
 static ngx_uint_t wafcert_chain_identified(const wafcert_sent_t *sent,
     const wafcert_sent_t *issuer);
+static void wafcert_chain_trust(wafcert_walk_t *walk);
+static uint64_t wafcert_chain_own_faults(const wafcert_walk_t *walk,
+    wafcert_x509_t *issuer);
 static void wafcert_chain_repair(wafcert_chain_t *chain,
     const wafcert_walk_t *walk);
 static void wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i);
@@ -152,6 +156,7 @@ wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
     walk.now = now;
     walk.path[walk.n++] = leaf;
 
+    wafcert_chain_trust(&walk);
     wafcert_chain_walk(&walk);
 
     if (repair) {
@@ -170,6 +175,52 @@ wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
     }
 
     wafcert_chain_warn(chain);
+}
+
+
+/* which of them are, or lead to, what a trusted one has issued */
+
+static void
+wafcert_chain_trust(wafcert_walk_t *walk)
+{
+    ngx_uint_t        i, j, more;
+    wafcert_x509_t   *anchor;
+    wafcert_chain_t  *chain;
+
+    chain = walk->chain;
+    more = 0;
+
+    for (i = 0; i < chain->nsent; i++) {
+        more |= (chain->anchors[i] != NULL);
+    }
+
+    while (more) {
+        more = 0;
+
+        for (i = 0; i < chain->nsent; i++) {
+
+            if (walk->trusted[i]
+                || &chain->sent[i] == walk->path[0]
+                || (wafcert_chain_own_faults(walk, chain->sent[i].cert)
+                    & WAFCERT_CHAIN_UNUSABLE))
+            {
+                continue;
+            }
+
+            anchor = chain->anchors[i];
+            walk->trusted[i] = anchor
+                               && !(wafcert_chain_own_faults(walk, anchor)
+                                    & WAFCERT_CHAIN_UNUSABLE);
+
+            for (j = 0; j < chain->nsent && !walk->trusted[i]; j++) {
+                walk->trusted[i] = walk->trusted[j]
+                                   && chain->issued[i][j]
+                                      == WAFCERT_ISSUED_PROVED;
+            }
+
+            more |= walk->trusted[i];
+        }
+    }
 }
 
 
@@ -601,14 +652,15 @@ wafcert_chain_walk(wafcert_walk_t *walk)
  * The lower, the sooner it is taken; WAFCERT_CHAIN_RANKS: the path does not
  * go on to it.  OpenSSL takes the first one with the issuer's name and never
  * comes back, and a client may have what else the path needs itself.  So it is
- * only a fault of its own that puts one behind another.
+ * only a fault of its own that puts one behind another, or that one is known to
+ * lead to what clients trust, and the other is not.
  */
 
 static u_char
 wafcert_chain_rank(wafcert_walk_t *walk, wafcert_sent_t *sent)
 {
     uint64_t          faults;
-    ngx_uint_t        i, j;
+    ngx_uint_t        i, j, faulty, maybe;
     wafcert_chain_t  *chain;
 
     chain = walk->chain;
@@ -625,9 +677,15 @@ wafcert_chain_rank(wafcert_walk_t *walk, wafcert_sent_t *sent)
     walk->path[walk->n] = sent;
     faults = wafcert_chain_faults(walk, walk->n);
 
-    return 2 * (chain->issued[i][j] == WAFCERT_ISSUED_MAYBE)
-           + ((faults & WAFCERT_CHAIN_UNUSABLE) != 0
-              || wafcert_chain_too_long(walk, sent));
+    faulty = (faults & WAFCERT_CHAIN_UNUSABLE) != 0
+             || wafcert_chain_too_long(walk, sent);
+    maybe = (chain->issued[i][j] == WAFCERT_ISSUED_MAYBE);
+
+    if (walk->trusted[j] && !faulty && !maybe) {
+        return 0;
+    }
+
+    return 1 + 2 * maybe + faulty;
 }
 
 
@@ -725,7 +783,7 @@ wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
     cert = sent->cert;
     issuer = walk->path[n]->cert;
 
-    faults = wafcert_fault_issuer(walk->validator, issuer);
+    faults = wafcert_chain_own_faults(walk, issuer);
 
     if (issuer->is_ca && n - 1 > issuer->path_length) {
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_PATH_LENGTH);
@@ -736,14 +794,6 @@ wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
             faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NAME_CONSTRAINTS);
             break;
         }
-    }
-
-    if (issuer->not_after < walk->now) {
-        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_EXPIRED);
-    }
-
-    if (issuer->not_before > walk->now) {
-        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NOT_YET_VALID);
     }
 
     if (cert->issuer_der.len != issuer->subject_der.len
@@ -760,6 +810,27 @@ wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
             && wafcert_fault_authority(walk->validator, cert, issuer)))
     {
         faults |= wafcert_warning(WAFCERT_WARN_KEY_ID_MISMATCH);
+    }
+
+    return faults;
+}
+
+
+/* whatever else the path has */
+
+static uint64_t
+wafcert_chain_own_faults(const wafcert_walk_t *walk, wafcert_x509_t *issuer)
+{
+    uint64_t  faults;
+
+    faults = wafcert_fault_issuer(walk->validator, issuer);
+
+    if (issuer->not_after < walk->now) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_EXPIRED);
+    }
+
+    if (issuer->not_before > walk->now) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NOT_YET_VALID);
     }
 
     return faults;
@@ -841,8 +912,8 @@ wafcert_chain_warn(wafcert_chain_t *chain)
 
 /*
  * An intermediate whose issuer was not sent is normally issued by a root, and
- * which roots clients have is not known here.  So it is only the leaf that is
- * found to lack its issuer.
+ * which roots clients have is not known here, or judged by wafcert_trust.c.  So
+ * it is only the leaf that is found to lack its issuer.
  */
 
 static ngx_uint_t
@@ -851,6 +922,10 @@ wafcert_chain_incomplete(const wafcert_chain_t *chain)
     ngx_uint_t  i, j;
 
     i = wafcert_chain_index(chain, chain->kept[0]);
+
+    if (chain->anchors[i]) {
+        return 0;
+    }
 
     for (j = 0; j < chain->nsent; j++) {
         if (wafcert_chain_issued(chain, i, j)) {

@@ -52,6 +52,9 @@ typedef struct {
     wafcert_sent_t       sent[WAFCERT_CHAIN_MAX];
     u_char               issued[WAFCERT_CHAIN_MAX][WAFCERT_CHAIN_MAX];
 
+    /* the trusted one that has issued one, or is the same, or NULL */
+    wafcert_x509_t      *anchors[WAFCERT_CHAIN_MAX];
+
     /* whether name constraints forbid one: 1 + that, or 0: not yet known */
     u_char               constrained[WAFCERT_CHAIN_MAX][WAFCERT_CHAIN_MAX];
 

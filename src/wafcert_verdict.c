@@ -487,6 +487,13 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_CHAIN_UNTRUSTED] = {
+        "chain_untrusted", WAFCERT_CERT_ILLEGAL,
+        "append the intermediate certificates that the CA sent along; which"
+        " CAs are trusted here, the operator tells",
+        400
+    },
+
     [WAFCERT_NOT_FOUND] = {
         "not_found", WAFCERT_NO_RESOURCE,
         "GET /v1/{project_id}/waf/certificate lists the project's"
@@ -765,6 +772,12 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
     [WAFCERT_WARN_LEAF_KEY_TYPE] = {
         "leaf_key_type",
         "the certificate's key is of a kind that many browsers do not take"
+    },
+
+    [WAFCERT_WARN_UNTRUSTED] = {
+        "untrusted",
+        "the chain leads to no root that is trusted here, or not in a way that"
+        " a client would accept"
     }
 };
 

@@ -235,6 +235,7 @@ wafcert_x509_free(wafcert_x509_t *cert)
 {
     NAME_CONSTRAINTS_free(cert->constraints);
     X509_free(cert->x509);
+    X509_free(cert->whole);
     EVP_PKEY_free(cert->pkey);
     OPENSSL_free(cert->plain);
     free(cert->subject.data);
@@ -707,6 +708,22 @@ wafcert_x509_time(const ASN1_TIME *time)
 
     return (((days * 24 + tm.tm_hour) * 60 + tm.tm_min) * 60 + tm.tm_sec)
            * 1000;
+}
+
+
+void
+wafcert_x509_date(int64_t ms, char *buf, size_t size)
+{
+    time_t     sec;
+    struct tm  tm;
+
+    sec = (time_t) (ms / 1000);
+
+    if (gmtime_r(&sec, &tm) == NULL
+        || strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+    {
+        buf[0] = '\0';
+    }
 }
 
 

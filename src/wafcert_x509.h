@@ -50,6 +50,7 @@ typedef struct {
     u_char                  sha256[WAFCERT_SHA256_LEN];
 
     X509                   *x509;           /* see wafcert_x509_open() */
+    X509                   *whole;          /* with its key: for a trust */
     EVP_PKEY               *pkey;           /* made at the first need */
     ngx_uint_t              parts;          /* WAFCERT_X509_PARTS */
     ngx_uint_t              names;          /* alternative, of any kind */
@@ -173,6 +174,9 @@ ngx_uint_t wafcert_x509_issued(const wafcert_x509_t *cert,
 
 /* In ms since 1970 UTC; INT64_MIN: it is none. */
 int64_t wafcert_x509_time(const ASN1_TIME *time);
+
+/* As it is told: "2027-06-30T12:00:00Z". */
+void wafcert_x509_date(int64_t ms, char *buf, size_t size);
 
 /* Reads the algorithm of its signature. */
 void wafcert_x509_signature(wafcert_x509_t *cert);
