@@ -376,7 +376,7 @@ wafcert_walk_ordinary(wafcert_x509_t *cert, const ngx_str_t *oid,
         return wafcert_walk_serves(value);
 
     case WAFCERT_FORM_NAMES:
-        return 1;
+        return value->len != 0;
 
     case WAFCERT_FORM_OCTETS:
         wafcert_der_init(&der, value);

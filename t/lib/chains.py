@@ -473,6 +473,8 @@ def leaves():
     single('leaf-usage-twice', 'cert_duplicate_extension!', more=[usage(0)])
     single('leaf-usage-unreadable', 'cert_malformed_extension!',
            usage=extension('2.5.29.15', SPOILED, True))
+    single('leaf-names-unreadable', 'cert_malformed_extension!',
+           names=extension('2.5.29.17', b''))
     single('leaf-info-access-unreadable', 'leaf_malformed_extension',
            more=[extension(INFO_ACCESS, SPOILED)])
     single('leaf-must-staple', 'must_staple',
