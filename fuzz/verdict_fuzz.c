@@ -16,6 +16,14 @@
     (FUZZ_WARNING(CHAIN_REPAIRED) | FUZZ_WARNING(DUPLICATE_DROPPED)           \
      | FUZZ_WARNING(NEWLINES_REPAIRED) | FUZZ_WARNING(ROOT_DROPPED))
 
+/*
+ * All that are about issuers: a path that ended at a root, which was left out,
+ * goes on now to its other certificates, and of paths with as many faults
+ * another one may be the first.
+ */
+#define FUZZ_ISSUERS                                                          \
+    (FUZZ_WARNING(LEAF_KEY_USAGE) - FUZZ_WARNING(ISSUER_NOT_CA))
+
 
 static void fuzz_setup(void);
 static void fuzz_work(const ngx_str_t *body);
@@ -207,7 +215,7 @@ static void
 fuzz_again(const wafcert_bundle_t *bundle, const wafcert_policy_t *policy)
 {
     json_t            *root;
-    uint32_t           gone;
+    uint64_t           gone;
     ngx_str_t          content, key;
     wafcert_bundle_t   again;
     wafcert_verdict_t  verdict;
@@ -228,7 +236,7 @@ fuzz_again(const wafcert_bundle_t *bundle, const wafcert_policy_t *policy)
     gone = FUZZ_GONE;
 
     if (bundle->facts.warnings & FUZZ_WARNING(ROOT_DROPPED)) {
-        gone |= FUZZ_WARNING(CHAIN_INCOMPLETE);
+        gone |= FUZZ_WARNING(CHAIN_INCOMPLETE) | FUZZ_ISSUERS;
     }
 
     if (bundle->facts.warnings & FUZZ_WARNING(CHAIN_REPAIRED)) {
@@ -238,7 +246,8 @@ fuzz_again(const wafcert_bundle_t *bundle, const wafcert_policy_t *policy)
          * were left out, there is time to find another one.
          */
 
-        gone |= FUZZ_WARNING(CHAIN_INCOMPLETE) | FUZZ_WARNING(WEAK_KEY);
+        gone |= FUZZ_WARNING(CHAIN_INCOMPLETE) | FUZZ_WARNING(WEAK_KEY)
+                | FUZZ_ISSUERS;
 
     } else {
         fuzz_same_chain(&again.facts, &bundle->facts);
