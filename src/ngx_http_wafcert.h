@@ -383,6 +383,9 @@ void ngx_http_wafcert_capture_init(void);
 ngx_int_t ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
+/* Nothing will come of what has gone to the WAF. */
+void ngx_http_wafcert_unheard(ngx_http_wafcert_ctx_t *ctx);
+
 /* Whether the answer with this status is to be read. */
 ngx_uint_t ngx_http_wafcert_record_wants(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);

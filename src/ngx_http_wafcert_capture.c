@@ -75,9 +75,12 @@ ngx_http_wafcert_capture_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->record == NULL || r->header_only
-        || !ngx_http_wafcert_record_wants(r, ctx))
-    {
+    if (ctx->record == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (r->header_only || !ngx_http_wafcert_record_wants(r, ctx)) {
+        ngx_http_wafcert_unheard(ctx);
         return ngx_http_next_header_filter(r);
     }
 

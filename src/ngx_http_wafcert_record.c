@@ -23,6 +23,7 @@
 
 
 struct ngx_http_wafcert_record_s {
+    ngx_http_wafcert_ctx_t  *ctx;
     wafcert_answer_t         said;
     wafcert_listing_t        listing;
 
@@ -43,6 +44,7 @@ struct ngx_http_wafcert_record_s {
 
 static ngx_uint_t ngx_http_wafcert_record_whole_list(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_wafcert_record_harmless(ngx_str_t *arg);
+static void ngx_http_wafcert_record_room(ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_record_cleanup(void *data);
 static void ngx_http_wafcert_record_terminated(void *data);
 static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_request_t *r,
@@ -95,6 +97,7 @@ ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
     rec = cln->data;
     ngx_memzero(rec, sizeof(ngx_http_wafcert_record_t));
 
+    rec->ctx = ctx;
     cln->handler = ngx_http_wafcert_record_cleanup;
 
     hcln->handler = ngx_http_wafcert_record_terminated;
@@ -118,7 +121,52 @@ ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
 
     ctx->record = rec;
 
+    /* whose token nobody has judged could take all that there is */
+
+    if (ctx->bundle.facts.nchain && !ctx->alone) {
+        ngx_http_wafcert_record_room(ctx);
+    }
+
     return NGX_OK;
+}
+
+
+/* others may fill the zone while the WAF is asked */
+
+static void
+ngx_http_wafcert_record_room(ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_wafcert_change_t         *change;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ctx->conf;
+    change = &ctx->change;
+
+    if (ctx->bundle.facts.many_hosts) {
+        return;
+    }
+
+    change->op = (ctx->call == NGX_HTTP_WAFCERT_CREATE) ? NGX_WAFCERT_CREATE
+                                                        : NGX_WAFCERT_MODIFY;
+    change->project = ctx->project;
+    change->name = ctx->upload.name;
+    change->facts = &ctx->bundle.facts;
+    change->key = &ctx->bundle.key;
+    change->quota = wlcf->quota;
+    change->quota_size = wlcf->quota_size;
+
+    ngx_wafcert_store_room(wlcf->shm_zone->data, change);
+}
+
+
+void
+ngx_http_wafcert_unheard(ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    wlcf = ctx->conf;
+
+    ngx_wafcert_store_room_free(wlcf->shm_zone->data, &ctx->change);
 }
 
 
@@ -199,6 +247,8 @@ static void
 ngx_http_wafcert_record_cleanup(void *data)
 {
     ngx_http_wafcert_record_t  *rec = data;
+
+    ngx_http_wafcert_unheard(rec->ctx);
 
     wafcert_json_answer_free(&rec->said);
     wafcert_json_listing_free(&rec->listing);

@@ -68,6 +68,29 @@ ngx_wafcert_blob_alloc_locked(ngx_slab_pool_t *shpool, size_t contiguous,
 }
 
 
+void *
+ngx_wafcert_blob_join_locked(ngx_slab_pool_t *shpool, void *blob,
+    size_t contiguous, size_t size)
+{
+    ngx_wafcert_blob_t  *first, *b;
+
+    first = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
+
+    if (first == NULL) {
+        ngx_wafcert_blob_free_locked(shpool, blob);
+        return NULL;
+    }
+
+    for (b = first; ngx_wafcert_chunk_next(b); b = ngx_wafcert_chunk_next(b)) {
+        /* void */
+    }
+
+    b->link |= (uintptr_t) blob;
+
+    return first;
+}
+
+
 static ngx_uint_t
 ngx_wafcert_chunk_shift(size_t contiguous, size_t need)
 {

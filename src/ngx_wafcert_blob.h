@@ -44,6 +44,13 @@ typedef struct {
 void *ngx_wafcert_blob_alloc_locked(ngx_slab_pool_t *shpool,
     size_t contiguous, size_t size);
 
+/*
+ * The same, with another blob, or NULL, behind it: they are freed as one.
+ * Where there is no room, that one is freed.
+ */
+void *ngx_wafcert_blob_join_locked(ngx_slab_pool_t *shpool, void *blob,
+    size_t contiguous, size_t size);
+
 /* What it takes of the pool; and what "size" bytes of any kind would. */
 size_t ngx_wafcert_blob_size(void *blob);
 size_t ngx_wafcert_slab_size(size_t size);

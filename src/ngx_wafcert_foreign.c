@@ -23,6 +23,10 @@
 #define NGX_WAFCERT_BEHIND_STEP  256
 
 
+static ngx_uint_t ngx_wafcert_room_allowed_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_room_t *room, ngx_wafcert_change_t *change);
+static ngx_wafcert_room_t *ngx_wafcert_room_locked(ngx_wafcert_sh_t *sh,
+    uint64_t number);
 static void ngx_wafcert_file_locked(ngx_wafcert_file_t *file,
     ngx_wafcert_node_t *n);
 
@@ -82,9 +86,152 @@ ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
         }
     }
 
+    ngx_wafcert_room_free_locked(store, change);
+
     ngx_wafcert_zone_unlock(store);
 
     ngx_wafcert_wait_wake(change->id);
+}
+
+
+void
+ngx_wafcert_store_room(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change)
+{
+    uint64_t             birth;
+    ngx_rbtree_key_t     key;
+    ngx_wafcert_sh_t    *sh;
+    ngx_wafcert_room_t  *room;
+
+    sh = store->sh;
+    birth = ngx_wafcert_zone_birth();
+    key = ngx_wafcert_index_string_key(&change->project);
+
+    ngx_wafcert_zone_lock_write(store);
+
+    room = ngx_wafcert_room_locked(sh, 0);
+
+    if (room == NULL) {
+        goto done;
+    }
+
+    room->blob = ngx_wafcert_node_room_locked(store->shpool, change);
+
+    if (room->blob == NULL) {
+        goto done;
+    }
+
+    room->size = ngx_wafcert_blob_size(room->blob);
+    room->project = key;
+    room->create = (change->op == NGX_WAFCERT_CREATE);
+    room->birth = birth;
+    room->pid = ngx_pid;
+    room->number = ++sh->turn;
+
+    change->room = room->number;
+
+    if (ngx_wafcert_zone_full_locked(store)
+        || !ngx_wafcert_room_allowed_locked(sh, room, change))
+    {
+        ngx_wafcert_room_free_locked(store, change);
+    }
+
+done:
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+/* all that a project has taken counts, of whatever will come of it */
+
+static ngx_uint_t
+ngx_wafcert_room_allowed_locked(ngx_wafcert_sh_t *sh,
+    ngx_wafcert_room_t *room, ngx_wafcert_change_t *change)
+{
+    size_t                  taken;
+    ngx_uint_t              i, certificates;
+    ngx_wafcert_node_t     *old;
+    ngx_wafcert_project_t  *project;
+
+    taken = 0;
+    certificates = 0;
+
+    for (i = 0; i < NGX_WAFCERT_ROOMS; i++) {
+        if (sh->rooms[i].number && sh->rooms[i].project == room->project) {
+            taken += sh->rooms[i].size;
+            certificates += sh->rooms[i].create;
+        }
+    }
+
+    project = ngx_wafcert_project_locked(sh, &change->project, room->project);
+
+    if (project) {
+        taken += project->taken;
+        certificates += project->certificates;
+
+        old = room->create ? NULL
+                           : ngx_wafcert_find_id_locked(sh, project,
+                                                        change->id);
+        if (old) {
+            taken -= ngx_wafcert_node_taken_locked(old);
+        }
+    }
+
+    return (!room->create || change->quota == 0
+            || certificates <= change->quota)
+           && (change->quota_size == 0 || taken <= change->quota_size);
+}
+
+
+void
+ngx_wafcert_store_room_free(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change)
+{
+    if (change->room) {
+        ngx_wafcert_zone_lock_write(store);
+
+        ngx_wafcert_room_free_locked(store, change);
+
+        ngx_wafcert_zone_unlock(store);
+    }
+}
+
+
+/* a repair of the zone takes them all */
+
+void
+ngx_wafcert_room_free_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change)
+{
+    ngx_wafcert_room_t  *room;
+
+    if (change->room == 0) {
+        return;
+    }
+
+    room = ngx_wafcert_room_locked(store->sh, change->room);
+
+    if (room) {
+        room->number = 0;
+        ngx_wafcert_blob_free_locked(store->shpool, room->blob);
+    }
+
+    change->room = 0;
+}
+
+
+static ngx_wafcert_room_t *
+ngx_wafcert_room_locked(ngx_wafcert_sh_t *sh, uint64_t number)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_WAFCERT_ROOMS; i++) {
+        if (sh->rooms[i].number == number) {
+            return &sh->rooms[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -94,7 +241,30 @@ ngx_wafcert_store_unqueue_dead(ngx_wafcert_store_t *store)
     uint64_t             number;
     ngx_pid_t            pid;
     ngx_uint_t           i;
+    ngx_wafcert_room_t  *room;
     ngx_wafcert_turn_t  *turn;
+
+    for (i = 0; i < NGX_WAFCERT_ROOMS; i++) {
+        room = &store->sh->rooms[i];
+
+        pid = room->pid;
+        number = room->number;
+
+        if (number == 0 || pid == ngx_pid
+            || !ngx_wafcert_zone_gone(pid, room->birth))
+        {
+            continue;
+        }
+
+        ngx_wafcert_zone_lock_write(store);
+
+        if (room->number == number) {
+            room->number = 0;
+            ngx_wafcert_blob_free_locked(store->shpool, room->blob);
+        }
+
+        ngx_wafcert_zone_unlock(store);
+    }
 
     for (i = 0; i < NGX_WAFCERT_TURNS; i++) {
         turn = &store->sh->turns[i];

@@ -19,6 +19,9 @@ static void ngx_wafcert_put_serial(ngx_wafcert_cursor_t *cursor,
     const ngx_str_t *s, ngx_wafcert_node_t *n);
 static size_t ngx_wafcert_node_name_offset(ngx_uint_t nissuers);
 static ngx_uint_t ngx_wafcert_node_issued(const wafcert_facts_t *facts);
+static size_t ngx_wafcert_node_need(ngx_wafcert_change_t *change,
+    size_t *contiguous);
+static size_t ngx_wafcert_issuer_need(const wafcert_link_t *link);
 static void ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     ngx_wafcert_change_t *change);
 static ngx_wafcert_issuer_t *ngx_wafcert_issuer_add_locked(
@@ -255,22 +258,10 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     ngx_uint_t              i;
     ngx_wafcert_node_t     *n;
     ngx_wafcert_issuer_t   *issuer;
-    const wafcert_link_t   *leaf;
     const wafcert_facts_t  *facts;
 
     facts = change->facts;
-    leaf = facts->chain;
-
-    contiguous = ngx_wafcert_node_name_offset(facts->nchain - 1)
-                 + change->name.len;
-
-    size = contiguous + facts->serial_number.len / 2 + facts->cert_type.len
-           + leaf->subject.len + facts->hosts.len + leaf->der.len
-           + change->key->der.len;
-
-    if (!ngx_wafcert_node_issued(facts)) {
-        size += leaf->issuer.len;
-    }
+    size = ngx_wafcert_node_need(change, &contiguous);
 
     n = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
     if (n == NULL) {
@@ -305,6 +296,69 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     }
 
     return n;
+}
+
+
+void *
+ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_change_t *change)
+{
+    void                   *room;
+    size_t                  size, contiguous;
+    ngx_uint_t              i, hosts;
+    const wafcert_facts_t  *facts;
+
+    facts = change->facts;
+    size = ngx_wafcert_node_need(change, &contiguous);
+
+    room = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
+
+    for (i = 1; room && i < facts->nchain; i++) {
+        room = ngx_wafcert_blob_join_locked(shpool, room,
+                                    sizeof(ngx_wafcert_issuer_t),
+                                    ngx_wafcert_issuer_need(&facts->chain[i]));
+    }
+
+    hosts = ngx_wafcert_hosts_count(&facts->hosts);
+
+    if (room && hosts) {
+        size = hosts * sizeof(ngx_wafcert_host_t);
+        room = ngx_wafcert_blob_join_locked(shpool, room,
+                                            ngx_min(size, ngx_pagesize), size);
+    }
+
+    size = sizeof(ngx_wafcert_claim_t);
+
+    for (i = 0; room && i < hosts; i++) {
+        room = ngx_wafcert_blob_join_locked(shpool, room, size, size);
+    }
+
+    return room;
+}
+
+
+static size_t
+ngx_wafcert_node_need(ngx_wafcert_change_t *change, size_t *contiguous)
+{
+    size_t                  size;
+    const wafcert_link_t   *leaf;
+    const wafcert_facts_t  *facts;
+
+    facts = change->facts;
+    leaf = facts->chain;
+
+    *contiguous = ngx_wafcert_node_name_offset(facts->nchain - 1)
+                  + change->name.len;
+
+    size = *contiguous + facts->serial_number.len / 2 + facts->cert_type.len
+           + leaf->subject.len + facts->hosts.len + leaf->der.len
+           + change->key->der.len;
+
+    if (!ngx_wafcert_node_issued(facts)) {
+        size += leaf->issuer.len;
+    }
+
+    return size;
 }
 
 
@@ -498,7 +552,6 @@ static ngx_wafcert_issuer_t *
 ngx_wafcert_issuer_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     const wafcert_link_t *link)
 {
-    size_t                 size;
     ngx_rbtree_key_t       key;
     ngx_rbtree_node_t     *node;
     ngx_wafcert_cursor_t   cursor;
@@ -520,11 +573,9 @@ ngx_wafcert_issuer_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
         }
     }
 
-    size = sizeof(ngx_wafcert_issuer_t) + link->subject.len
-           + link->issuer.len + link->der.len;
-
     issuer = ngx_wafcert_blob_alloc_locked(shpool,
-                                           sizeof(ngx_wafcert_issuer_t), size);
+                                           sizeof(ngx_wafcert_issuer_t),
+                                           ngx_wafcert_issuer_need(link));
     if (issuer == NULL) {
         return NULL;
     }
@@ -546,6 +597,14 @@ ngx_wafcert_issuer_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     ngx_rbtree_insert(issuers, &issuer->node);
 
     return issuer;
+}
+
+
+static size_t
+ngx_wafcert_issuer_need(const wafcert_link_t *link)
+{
+    return sizeof(ngx_wafcert_issuer_t) + link->subject.len
+           + link->issuer.len + link->der.len;
 }
 
 

@@ -108,6 +108,13 @@ void ngx_wafcert_node_bury_locked(ngx_slab_pool_t *shpool,
 ngx_wafcert_node_t *ngx_wafcert_node_copy_buried_locked(
     ngx_slab_pool_t *shpool, ngx_wafcert_node_t *from);
 
+/*
+ * Memory in the pieces that ngx_wafcert_node_add_locked() will take for the
+ * change, as one blob: once it is freed, that has room.
+ */
+void *ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
+    ngx_wafcert_change_t *change);
+
 /* The bytes of the pool that it takes, with all of its issuers. */
 size_t ngx_wafcert_node_taken_locked(ngx_wafcert_node_t *n);
 

@@ -227,6 +227,8 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
 
     if (change->op != NGX_WAFCERT_DELETE) {
 
+        ngx_wafcert_room_free_locked(store, change);
+
         n = ngx_wafcert_node_add_locked(store->shpool, &store->sh->issuers,
                                         change, slot->project, name_key);
         if (n == NULL) {

@@ -81,6 +81,7 @@ typedef struct {
 
     ngx_uint_t             foreign;     /* "id" is not from this server */
     uint64_t               turn;
+    uint64_t               room;        /* ngx_wafcert_store_room(); or 0 */
     u_char                 named[NGX_WAFCERT_ID_LEN];  /* has the name */
     u_char                 blocked[NGX_WAFCERT_ID_LEN];  /* NGX_BUSY: by it */
     ngx_uint_t             slot;        /* the reservation's */
@@ -268,7 +269,18 @@ void ngx_wafcert_store_queue(ngx_wafcert_store_t *store,
 void ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);
 
-/* Lets those go that have died before they left. */
+/*
+ * Takes the memory for a change that is yet to be accepted elsewhere, so that
+ * nobody else's can fill the zone meanwhile.  Where there is none, or it would
+ * be beyond the quota, the change takes what there is when it is made.  What is
+ * put, or leaves, gives it back; and so does the second, at any time.
+ */
+void ngx_wafcert_store_room(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+void ngx_wafcert_store_room_free(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
+
+/* Lets those go that have died before they left, and what they had taken. */
 void ngx_wafcert_store_unqueue_dead(ngx_wafcert_store_t *store);
 
 /*

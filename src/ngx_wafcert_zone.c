@@ -12,7 +12,7 @@
 
 
 #define NGX_WAFCERT_MAGIC     0x57414643    /* "WAFC" */
-#define NGX_WAFCERT_LAYOUT    9
+#define NGX_WAFCERT_LAYOUT    10
 
 /* a zone can grow by so much, and shrink again, where it is */
 #define NGX_WAFCERT_HEADROOM  8
@@ -379,6 +379,7 @@ ngx_wafcert_zone_make_locked(ngx_wafcert_store_t *store)
     sh->nbehind = 0;
     sh->stale = 0;
     ngx_memzero(sh->slots, sizeof(sh->slots));
+    ngx_memzero(sh->rooms, sizeof(sh->rooms));
 
     shpool->data = sh;
     store->sh = sh;

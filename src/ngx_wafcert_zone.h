@@ -30,6 +30,9 @@
 /* foreign changes that wait for each other; one more does not */
 #define NGX_WAFCERT_TURNS  64
 
+/* those that have room before they are made; one more takes what there is */
+#define NGX_WAFCERT_ROOMS  64
+
 /* files that are written at once because they are behind */
 #define NGX_WAFCERT_FLUSH_JOBS  16
 
@@ -76,6 +79,19 @@ typedef struct {
     uint64_t                 birth;
     u_char                   id[NGX_WAFCERT_ID_LEN];
 } ngx_wafcert_turn_t;
+
+
+/* memory for a change that somebody else is yet to accept */
+
+typedef struct {
+    uint64_t                 number;        /* 0: free */
+    ngx_pid_t                pid;
+    uint64_t                 birth;
+    ngx_rbtree_key_t         project;
+    ngx_uint_t               create;
+    size_t                   size;
+    void                    *blob;
+} ngx_wafcert_room_t;
 
 
 /* who brings files up to date, ngx_wafcert_flush.c */
@@ -135,6 +151,7 @@ typedef struct {
     ngx_wafcert_flusher_t    flusher;
     uint64_t                 turn;
     ngx_wafcert_turn_t       turns[NGX_WAFCERT_TURNS];
+    ngx_wafcert_room_t       rooms[NGX_WAFCERT_ROOMS];
 
     ngx_rbtree_t             ids;
     ngx_rbtree_node_t        ids_sentinel;
@@ -221,6 +238,10 @@ void ngx_wafcert_entry_locked(ngx_wafcert_entry_t *entry,
 ngx_int_t ngx_wafcert_foreign_judge_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *old, ngx_wafcert_change_t *change,
     wafcert_verdict_t *verdict);
+
+/* Gives back what ngx_wafcert_store_room() has taken for a change, if any. */
+void ngx_wafcert_room_free_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change);
 
 /* Whether the file that a change comes from is older than the zone. */
 ngx_uint_t ngx_wafcert_newer_locked(ngx_wafcert_sh_t *sh,

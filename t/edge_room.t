@@ -1,0 +1,255 @@
+#!/usr/bin/perl
+
+# A small zone of an edge that other projects fill while the WAF is asked: what
+# was judged before has room, and gives it back whatever becomes of it.
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use Socket qw(SOL_SOCKET SO_LINGER);
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use lib 't/lib';
+use Wafcert::Server;
+use Wafcert::Upstream qw(http);
+
+my $go = File::Temp::tempdir(CLEANUP => 1);
+
+# The id and the status are the client's choice.  One that says X-Wait has its
+# answer when there is a file of this name.
+my $waf = Wafcert::Upstream->new(default => sub {
+    my ($socket, $request) = @_;
+
+    my ($wait) = $request =~ /^X-Wait: (\w+)/m;
+    my ($id) = $request =~ /^X-Id: (\w+)/m;
+    my ($status) = $request =~ /^X-Status: (\d+)/m;
+
+    while ($wait && !-e "$go/$wait") {
+        sleep 0.01;
+    }
+
+    Wafcert::Server::write_all($socket, http($status // 200,
+                                             $status ? '{}' : qq({"id":"$id"})));
+    return 1;
+});
+
+my $server = Wafcert::Server->new(
+    workers => 1, level => 'info',
+    http => 'wafcert_zone zone=edge:128k;',
+    server => <<"END"
+        location /edge/ {
+            access_log logs/access.log;
+            wafcert_validate zone=edge record=on;
+            wafcert_auth off;
+            proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
+        location /quota/ {
+            wafcert_validate zone=edge record=on;
+            wafcert_auth off;
+            wafcert_quota 1;
+            proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
+        location /open/ {
+            wafcert_validate zone=edge record=on;
+            proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
+        location /known/ {
+            wafcert_api zone=edge write=off;
+            wafcert_auth off;
+        }
+END
+);
+
+my $ids = 0;
+my @others;
+
+
+sub path {
+    my ($where, $project, $rest) = @_;
+
+    return "//$where/v1/$project/waf/certificate" . ($rest // '');
+}
+
+sub new_id { return sprintf '%032x', ++$ids }
+
+sub known {
+    my ($project, $id) = @_;
+
+    return $server->request(GET => path('known', $project, "/$id"))
+           ->json->{fingerprint} // '';
+}
+
+sub knows {
+    my ($project, $id) = @_;
+
+    for (1 .. 3000) {
+        return 1 if known($project, $id);
+        sleep 0.02;
+    }
+
+    return 0;
+}
+
+sub failures { return scalar(() = $server->log =~ /could not record/g) }
+
+
+# Others' certificates, until there is no room: how many there was room for.
+sub fill {
+    my $n = 0;
+    my $failures = failures();
+
+    while () {
+        my $id = new_id();
+
+        $server->request(POST => path('edge', 'others'), upload("o$id", 'rsa'),
+                         "X-Id: $id");
+
+        $server->wait_for('what is recorded', sub {
+            failures() > $failures || known('others', $id)
+        });
+        last if failures() > $failures;
+
+        push @others, $id;
+        $n++;
+    }
+
+    return $n;
+}
+
+# Lets go of the last of them.
+sub release {
+    my ($n) = @_;
+
+    for my $id (splice @others, -$n) {
+        $server->request(DELETE => path('edge', 'others', "/$id"), undef,
+                         "X-Id: $id");
+        $server->wait_for('what is dropped', sub { !known('others', $id) });
+    }
+}
+
+# Sends an upload, and returns when the WAF has it.
+sub asked {
+    my ($wait, $where, @rest) = @_;
+
+    $waf->requests;
+    my $socket = $server->send(@rest, "X-Wait: $wait");
+    $server->wait_for('the WAF', sub { $waf->requests });
+
+    return $socket;
+}
+
+sub answered {
+    my ($wait, $socket) = @_;
+
+    open my $file, '>', "$go/$wait" or die;
+    return Wafcert::Server::read_answer($socket)->{status};
+}
+
+
+# A renewal.
+
+my $victim = new_id();
+
+$server->request(POST => path('edge', 'victim'), upload('www', 'rsa'),
+                 "X-Id: $victim");
+ok(knows('victim', $victim), 'a certificate is recorded');
+
+my $old = known('victim', $victim);
+
+my $socket = asked('renewal', 'edge', PUT => path('edge', 'victim', "/$victim"),
+                   upload('www', 'renewed'), "X-Id: $victim");
+
+cmp_ok(fill(), '>', 5, 'others fill the zone while the WAF is asked');
+
+is(answered('renewal', $socket), 200, 'the WAF accepts a renewal');
+
+for (1 .. 500) {
+    last if known('victim', $victim) ne $old;
+    sleep 0.02;
+}
+
+isnt(known('victim', $victim), $old, 'which is in force');
+unlike($server->log, qr/could not record .* project "victim"/,
+       'and nothing else is said');
+
+fill();
+
+
+# What the WAF refuses, what the client does not wait for, and what a worker
+# leaves that is killed: the same number fits again.  An upload may be refused
+# by its token too, and with none that is judged here it takes no room.
+
+release(6);
+my $room = fill();
+
+cmp_ok($room, '>', 4, 'there is room for some more');
+release($room);
+
+my $id = new_id();
+my @upload = (POST => path('edge', 'victim'), upload('new', 'rsa'),
+              "X-Id: $id");
+
+$socket = asked('refused', 'edge', @upload, 'X-Status: 403');
+my $less = fill();
+cmp_ok($less, '<', $room, 'one that the WAF is asked for has room');
+is(answered('refused', $socket), 403, 'until it is refused');
+is($less + fill(), $room, 'then others have it');
+release($room);
+
+$socket = asked('gone', 'edge', @upload);
+setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
+close $socket;
+$server->wait_for('the end of a request', sub {
+    Wafcert::Fixtures::read_file("$server->{prefix}/logs/access.log")
+        =~ /" 499 /
+});
+is(fill(), $room, 'others have it when the client is gone');
+release($room);
+
+$socket = asked('killed', 'edge', @upload);
+my ($worker) = $server->workers;
+kill KILL => $worker;
+$server->wait_for('a new worker', sub {
+    my @workers = $server->workers;
+    @workers == 1 && $workers[0] != $worker
+});
+is(fill(), $room, 'and when the worker is killed');
+release($room);
+
+$socket = asked('open', 'open', POST => path('open', 'victim'),
+                upload('new', 'rsa'), "X-Id: $id");
+is(fill(), $room, 'one whose token nobody has judged has none');
+release($room);
+answered('open', $socket);
+ok(knows('victim', $id), 'but is recorded where there is some');
+$server->request(DELETE => path('edge', 'victim', "/$id"), undef, "X-Id: $id");
+$server->wait_for('what is dropped', sub { !known('victim', $id) });
+
+
+# A quota: what is beyond it has no room.
+
+my @sockets = map {
+    asked("quota$_", 'quota', POST => path('quota', 'limited'),
+          upload("q$_", 'rsa'), "X-Id: ff$_" . 'a' x 29)
+} 1 .. 3;
+
+is(fill(), $less, 'a project has room for as many as it may have');
+
+answered('quota1', $sockets[0]);
+ok(knows('limited', 'ff1' . 'a' x 29), 'which are recorded');
+answered("quota$_", $sockets[$_ - 1]) for 2, 3;
+$server->wait_for('a line of the log', sub {
+    2 == (() = $server->log
+               =~ /could not record .*: quota, project "limited"/g)
+});
+pass('and no more are');
+
+undef $waf;
+$server->stop;
+
+done_testing;
