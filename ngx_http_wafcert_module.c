@@ -73,7 +73,9 @@ static ngx_conf_enum_t  ngx_http_wafcert_return_keys[] = {
 };
 
 
-static ngx_conf_enum_t  ngx_http_wafcert_expired[] = {
+/* wafcert_expired, wafcert_untrusted */
+
+static ngx_conf_enum_t  ngx_http_wafcert_rejects[] = {
     { ngx_string("accept"), 0 },
     { ngx_string("reject"), 1 },
     { ngx_null_string, 0 }
@@ -210,7 +212,7 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       ngx_conf_set_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wafcert_loc_conf_t, reject_expired),
-      &ngx_http_wafcert_expired },
+      &ngx_http_wafcert_rejects },
 
     { ngx_string("wafcert_min_rsa_bits"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -232,6 +234,20 @@ static ngx_command_t  ngx_http_wafcert_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wafcert_loc_conf_t, chain),
       &ngx_http_wafcert_chains },
+
+    { ngx_string("wafcert_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_wafcert_trusted_certificate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wafcert_untrusted"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wafcert_loc_conf_t, reject_untrusted),
+      &ngx_http_wafcert_rejects },
 
       ngx_null_command
 };
@@ -444,7 +460,8 @@ ngx_http_wafcert_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&wmcf->writers, cf->pool, 1,
                           sizeof(ngx_http_wafcert_writer_t))
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_wafcert_trust_init(cf, &wmcf->trusts) != NGX_OK)
     {
         return NULL;
     }
@@ -516,6 +533,8 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
     conf->min_rsa_bits = NGX_CONF_UNSET;
     conf->max_rsa_bits = NGX_CONF_UNSET;
     conf->chain = NGX_CONF_UNSET_UINT;
+    conf->trust = NGX_CONF_UNSET_PTR;
+    conf->reject_untrusted = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -556,12 +575,17 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->min_rsa_bits, prev->min_rsa_bits, 0);
     ngx_conf_merge_value(conf->max_rsa_bits, prev->max_rsa_bits, 4096);
     ngx_conf_merge_uint_value(conf->chain, prev->chain, WAFCERT_CHAIN_REPAIR);
+    ngx_conf_merge_ptr_value(conf->trust, prev->trust, NULL);
+    ngx_conf_merge_uint_value(conf->reject_untrusted, prev->reject_untrusted,
+                              0);
 
     conf->policy.reject_expired = conf->reject_expired;
     conf->policy.min_rsa_bits = conf->min_rsa_bits;
     conf->policy.max_rsa_bits = conf->max_rsa_bits;
     conf->policy.max_hosts = conf->max_hosts;
     conf->policy.chain = conf->chain;
+    conf->policy.trust = conf->trust;
+    conf->policy.reject_untrusted = conf->reject_untrusted;
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -581,6 +605,14 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST
         && ngx_http_wafcert_iam_scope(cf, conf) != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->reject_untrusted && conf->trust == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"wafcert_trusted_certificate\" is defined for "
+                           "the \"wafcert_untrusted reject\" in location "
+                           "\"%V\"", &clcf->name);
         return NGX_CONF_ERROR;
     }
 

@@ -94,6 +94,7 @@ typedef struct {
     ngx_array_t                zones;         /* of ngx_shm_zone_t * */
     ngx_array_t                views;         /* of ngx_http_wafcert_view_t * */
     ngx_array_t                writers;       /* of ngx_http_wafcert_writer_t */
+    ngx_array_t                trusts;        /* ngx_http_wafcert_trust.c's */
     ngx_int_t                  serve_cache;
     size_t                     serve_cache_size;
     ngx_thread_pool_t         *threads;       /* where there are views */
@@ -160,6 +161,8 @@ typedef struct {
     ngx_int_t                  min_rsa_bits;
     ngx_int_t                  max_rsa_bits;
     ngx_uint_t                 chain;
+    wafcert_trust_t           *trust;         /* NULL: not known */
+    ngx_uint_t                 reject_untrusted;
     wafcert_policy_t           policy;        /* made of these */
 } ngx_http_wafcert_loc_conf_t;
 
@@ -417,6 +420,17 @@ ngx_int_t ngx_http_wafcert_authorize(ngx_http_request_t *r,
 char *ngx_http_wafcert_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_wafcert_auth_roles(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* Reads the file of a directive, or logs why it cannot. */
+ngx_int_t ngx_http_wafcert_read_file(ngx_conf_t *cf, ngx_pool_t *pool,
+    ngx_str_t *file, ngx_str_t *text);
+
+
+/* ngx_http_wafcert_trust.c: whom uploads are to lead to */
+
+ngx_int_t ngx_http_wafcert_trust_init(ngx_conf_t *cf, ngx_array_t *trusts);
+char *ngx_http_wafcert_trusted_certificate(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 
 /*

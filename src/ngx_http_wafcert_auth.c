@@ -8,7 +8,7 @@
 #include <openssl/crypto.h>
 
 
-#define NGX_HTTP_WAFCERT_TOKENS_MAX  (1024 * 1024)   /* bytes of a file */
+#define NGX_HTTP_WAFCERT_FILE_MAX  (1024 * 1024)   /* bytes of a file */
 
 
 static ngx_int_t ngx_http_wafcert_token_listed(ngx_http_request_t *r,
@@ -20,8 +20,6 @@ static ngx_uint_t ngx_http_wafcert_token_match(
 static ngx_int_t ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles);
 static char *ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
     ngx_str_t *file);
-static ngx_int_t ngx_http_wafcert_tokens_read(ngx_conf_t *cf,
-    ngx_str_t *file, ngx_str_t *text);
 static char *ngx_http_wafcert_token_parse(ngx_conf_t *cf,
     ngx_array_t *tokens, u_char *p, u_char *last);
 static ngx_str_t ngx_http_wafcert_token_word(u_char **p, u_char *last);
@@ -320,7 +318,7 @@ ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens, ngx_str_t *file)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_wafcert_tokens_read(cf, file, &text) != NGX_OK) {
+    if (ngx_http_wafcert_read_file(cf, cf->pool, file, &text) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -352,8 +350,8 @@ ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens, ngx_str_t *file)
 }
 
 
-static ngx_int_t
-ngx_http_wafcert_tokens_read(ngx_conf_t *cf, ngx_str_t *file,
+ngx_int_t
+ngx_http_wafcert_read_file(ngx_conf_t *cf, ngx_pool_t *pool, ngx_str_t *file,
     ngx_str_t *text)
 {
     off_t        size;
@@ -384,14 +382,14 @@ ngx_http_wafcert_tokens_read(ngx_conf_t *cf, ngx_str_t *file,
 
     size = ngx_file_size(&f.info);
 
-    if (!ngx_is_file(&f.info) || size > NGX_HTTP_WAFCERT_TOKENS_MAX) {
+    if (!ngx_is_file(&f.info) || size > NGX_HTTP_WAFCERT_FILE_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" is not a file of at most %d bytes", file,
-                           NGX_HTTP_WAFCERT_TOKENS_MAX);
+                           NGX_HTTP_WAFCERT_FILE_MAX);
         goto done;
     }
 
-    text->data = ngx_pnalloc(cf->pool, (size_t) size + 1);
+    text->data = ngx_pnalloc(pool, (size_t) size + 1);
     if (text->data == NULL) {
         goto done;
     }

@@ -563,6 +563,7 @@ ngx_http_wafcert_judge_upload(ngx_http_request_t *r,
     if (ctx->upload.content.data == NULL) {
         policy.max_hosts = 0;
         policy.max_rsa_bits = 0;
+        policy.reject_untrusted = 0;
     }
 
     if (ctx->validated) {
