@@ -43,7 +43,8 @@ typedef struct {
     ngx_uint_t           n;
     wafcert_sent_t      *path[WAFCERT_CHAIN_MAX];
 
-    ngx_uint_t           nfirst;      /* of the first path */
+    ngx_uint_t           nfirst;      /* of the first path, or the first */
+    ngx_uint_t           anchored;    /* that leads to a trusted one */
     wafcert_sent_t      *first[WAFCERT_CHAIN_MAX];
 
     ngx_uint_t           faulty;      /* issuers, of the path with fewest */
@@ -66,6 +67,8 @@ static ngx_uint_t wafcert_chain_same_ca(const wafcert_sent_t *one,
 static ngx_uint_t wafcert_chain_identified(const wafcert_sent_t *sent,
     const wafcert_sent_t *issuer);
 static void wafcert_chain_trust(wafcert_walk_t *walk);
+static ngx_uint_t wafcert_chain_anchored(const wafcert_walk_t *walk,
+    ngx_uint_t i);
 static uint64_t wafcert_chain_own_faults(const wafcert_walk_t *walk,
     wafcert_x509_t *issuer);
 static void wafcert_chain_repair(wafcert_chain_t *chain,
@@ -184,7 +187,6 @@ static void
 wafcert_chain_trust(wafcert_walk_t *walk)
 {
     ngx_uint_t        i, j, more;
-    wafcert_x509_t   *anchor;
     wafcert_chain_t  *chain;
 
     chain = walk->chain;
@@ -207,10 +209,7 @@ wafcert_chain_trust(wafcert_walk_t *walk)
                 continue;
             }
 
-            anchor = chain->anchors[i];
-            walk->trusted[i] = anchor
-                               && !(wafcert_chain_own_faults(walk, anchor)
-                                    & WAFCERT_CHAIN_UNUSABLE);
+            walk->trusted[i] = wafcert_chain_anchored(walk, i);
 
             for (j = 0; j < chain->nsent && !walk->trusted[i]; j++) {
                 walk->trusted[i] = walk->trusted[j]
@@ -221,6 +220,18 @@ wafcert_chain_trust(wafcert_walk_t *walk)
             more |= walk->trusted[i];
         }
     }
+}
+
+
+static ngx_uint_t
+wafcert_chain_anchored(const wafcert_walk_t *walk, ngx_uint_t i)
+{
+    wafcert_x509_t  *anchor;
+
+    anchor = walk->chain->anchors[i];
+
+    return anchor && !(wafcert_chain_own_faults(walk, anchor)
+                       & WAFCERT_CHAIN_UNUSABLE);
 }
 
 
@@ -733,15 +744,21 @@ static void
 wafcert_chain_path(wafcert_walk_t *walk)
 {
     uint64_t         faults, warnings;
-    ngx_uint_t       i, n;
+    ngx_uint_t       i, n, anchored;
     wafcert_sent_t  *nearest;
 
     n = 0;
     nearest = NULL;
     warnings = 0;
 
+    anchored = wafcert_chain_anchored(walk,
+                          wafcert_chain_index(walk->chain, walk->path[0]));
+
     for (i = 1; i < walk->n; i++) {
         faults = wafcert_chain_faults(walk, i);
+
+        anchored |= wafcert_chain_anchored(walk,
+                          wafcert_chain_index(walk->chain, walk->path[i]));
 
         if (faults == 0) {
             continue;
@@ -753,7 +770,8 @@ wafcert_chain_path(wafcert_walk_t *walk)
         }
     }
 
-    if (walk->paths == 0) {
+    if (walk->paths == 0 || anchored > walk->anchored) {
+        walk->anchored = anchored;
         walk->nfirst = walk->n;
         ngx_memcpy(walk->first, walk->path,
                    walk->n * sizeof(wafcert_sent_t *));

@@ -54,9 +54,7 @@ static ngx_uint_t wafcert_trust_named(wafcert_validator_t *validator,
     wafcert_x509_t *cert, const wafcert_x509_t *issuer);
 static ngx_uint_t wafcert_trust_same(const ngx_str_t *one,
     const ngx_str_t *two);
-static void wafcert_trust_reach(const wafcert_chain_t *chain, ngx_uint_t i,
-    u_char *reached);
-static ngx_int_t wafcert_trust_open(wafcert_trial_t *trial, u_char *reached,
+static ngx_int_t wafcert_trust_open(wafcert_trial_t *trial,
     STACK_OF(X509) *issuers);
 static ngx_int_t wafcert_trust_decode_whole(wafcert_trial_t *trial,
     wafcert_x509_t *cert);
@@ -67,6 +65,8 @@ static int wafcert_trust_dates(const wafcert_trial_t *trial,
     const wafcert_x509_t *cert);
 static int wafcert_trust_signature(wafcert_trial_t *trial,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
+static ngx_uint_t wafcert_trust_sent(const wafcert_chain_t *chain,
+    const wafcert_x509_t *cert);
 static int wafcert_trust_names(wafcert_trial_t *trial, wafcert_x509_t **certs,
     int n);
 static wafcert_x509_t *wafcert_trust_cert(const wafcert_trial_t *trial,
@@ -426,13 +426,11 @@ wafcert_trust_judge(wafcert_validator_t *validator,
     const wafcert_trust_t *trust, const wafcert_chain_t *chain, int64_t now,
     wafcert_verdict_t *verdict)
 {
-    u_char            reached[WAFCERT_CHAIN_MAX];
     ngx_int_t         rc;
     wafcert_trial_t   trial;
     STACK_OF(X509)   *issuers;
 
     ngx_memzero(&trial, sizeof(wafcert_trial_t));
-    ngx_memzero(reached, sizeof(reached));
 
     trial.validator = validator;
     trial.trust = trust;
@@ -444,10 +442,7 @@ wafcert_trust_judge(wafcert_validator_t *validator,
         return NGX_ERROR;
     }
 
-    wafcert_trust_reach(chain, wafcert_trust_index(chain, chain->kept[0]),
-                        reached);
-
-    rc = wafcert_trust_open(&trial, reached, issuers);
+    rc = wafcert_trust_open(&trial, issuers);
 
     if (rc == NGX_OK) {
         rc = wafcert_trust_ask(&trial, issuers, verdict);
@@ -462,32 +457,13 @@ wafcert_trust_judge(wafcert_validator_t *validator,
 }
 
 
-/* What has not been verified is no part of a path that is trusted. */
-
-static void
-wafcert_trust_reach(const wafcert_chain_t *chain, ngx_uint_t i,
-    u_char *reached)
-{
-    ngx_uint_t  j;
-
-    reached[i] = 1;
-
-    for (j = 0; j < chain->nsent; j++) {
-        if (!reached[j] && chain->issued[i][j] == WAFCERT_ISSUED_PROVED) {
-            wafcert_trust_reach(chain, j, reached);
-        }
-    }
-}
-
-
 /*
  * OpenSSL looks at the public keys of a path, so it has to decode them, which
  * takes OpenSSL 3.0 a unit of the budget for each certificate.
  */
 
 static ngx_int_t
-wafcert_trust_open(wafcert_trial_t *trial, u_char *reached,
-    STACK_OF(X509) *issuers)
+wafcert_trust_open(wafcert_trial_t *trial, STACK_OF(X509) *issuers)
 {
     ngx_int_t              rc;
     ngx_uint_t             i, names;
@@ -500,7 +476,9 @@ wafcert_trust_open(wafcert_trial_t *trial, u_char *reached,
     for (i = 0; i < chain->nkept; i++) {
         sent = chain->kept[i];
 
-        if (!reached[wafcert_trust_index(chain, sent)]) {
+        /* whose signatures are not verified, and which may cost much */
+
+        if (sent->cert->public.algo.algo == WAFCERT_ALGO_OTHER) {
             continue;
         }
 
@@ -657,48 +635,48 @@ static int
 wafcert_trust_signature(wafcert_trial_t *trial, wafcert_x509_t *cert,
     wafcert_x509_t *issuer)
 {
+    ngx_int_t               rc;
     ngx_uint_t              i, j;
     const wafcert_chain_t  *chain;
 
     chain = trial->chain;
+    i = wafcert_trust_sent(chain, cert);
+    j = wafcert_trust_sent(chain, issuer);
 
-    for (i = 0; i < chain->nsent; i++) {
+    if (i < chain->nsent && j < chain->nsent) {
+        trial->dear |= (chain->issued[i][j] == WAFCERT_ISSUED_MAYBE);
 
-        if (chain->sent[i].cert != cert) {
-            continue;
-        }
-
-        if (chain->anchors[i]
-            && wafcert_trust_same(&chain->anchors[i]->spki, &issuer->spki))
-        {
-            return X509_V_OK;
-        }
-
-        for (j = 0; j < chain->nsent; j++) {
-            if (chain->issued[i][j] == WAFCERT_ISSUED_PROVED
-                && wafcert_trust_same(&chain->sent[j].cert->spki,
-                                      &issuer->spki))
-            {
-                return X509_V_OK;
-            }
-        }
+        return (chain->issued[i][j] == WAFCERT_ISSUED_PROVED)
+               ? X509_V_OK : X509_V_ERR_CERT_SIGNATURE_FAILURE;
     }
 
-    switch (wafcert_x509_signed_by(trial->validator, cert, issuer)) {
-
-    case NGX_OK:
+    if (i < chain->nsent && chain->anchors[i]
+        && wafcert_trust_same(&chain->anchors[i]->spki, &issuer->spki))
+    {
         return X509_V_OK;
-
-    case NGX_BUSY:
-        trial->again = 1;
-        break;
-
-    case NGX_AGAIN:
-        trial->dear = 1;
-        break;
     }
 
-    return X509_V_ERR_CERT_SIGNATURE_FAILURE;
+    rc = wafcert_x509_signed_by(trial->validator, cert, issuer);
+
+    trial->again |= (rc == NGX_BUSY);
+    trial->dear |= (rc == NGX_AGAIN);
+
+    return (rc == NGX_OK) ? X509_V_OK : X509_V_ERR_CERT_SIGNATURE_FAILURE;
+}
+
+
+/* its index; chain->nsent: it was not */
+
+static ngx_uint_t
+wafcert_trust_sent(const wafcert_chain_t *chain, const wafcert_x509_t *cert)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < chain->nsent && chain->sent[i].cert != cert; i++) {
+        /* void */
+    }
+
+    return i;
 }
 
 
@@ -920,7 +898,8 @@ wafcert_trust_words(int error)
     switch (error) {
 
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        return "has a signature that its issuer's key did not make";
+        return "was not signed by the CA that clients take for its issuer, "
+               "by its name and place";
 
     case X509_V_ERR_INVALID_CA:
         return "is no CA by its basicConstraints, and has issued another one";

@@ -680,6 +680,38 @@ def worse():
          expect='chain_signature!')
 
 
+def roots():
+    """Faults of what only a client has: silent, but for a trust store."""
+    past = ca('Past', 'past', days=(-900, -20))
+    again = ca('Past', 'past')
+    early = ca('Early', 'early', days=(20, 900))
+    fence = ca('Fence', 'fence', limits=constraints([dns('hinterland.test')]))
+    yard = ca('Yard', 'yard', limits=constraints([dns(HOST)]))
+    mail = ca('Mail', 'mail', purposes=purposes(4))
+    short = ca('Short', 'short', length=0)
+    for name, root, *others in (
+            ('root-expired', past), ('root-renewed', past, again),
+            ('root-not-yet-valid', early), ('root-constraints', fence),
+            ('root-constraints-kept', yard), ('root-for-mail', mail)):
+        below = ca('Below ' + name, 'below-' + name, root)
+        case(name, [server(below), below], [root, *others])
+    upper = ca('Upper', 'upper', short)
+    lower = ca('Lower', 'lower', upper)
+    case('root-path-length', [server(lower), lower, upper], short)
+    case('root-alone', [server(EAST)], (EAST,), expect='chain_incomplete')
+
+    bridge = [ca('Bridge', 'bridge', by) for by in (WEST, EAST, NORTH)]
+    case('bridge', [server(bridge[0]), *bridge], (WEST,), EAST, NORTH,
+         [EAST, NORTH], DOCK)
+
+    # as many as there may be, each by each
+    mesh = [ca(f'Mesh {n}', f'mesh-{n}') for n in range(3)]
+    crossed = [ca(f'Mesh {n}', f'mesh-{n}', mesh[m])
+               for n in range(3) for m in range(3) if n != m]
+    exit_ = ca('Mesh 2', 'mesh-2', EAST)
+    case('mesh', [server(crossed[0]), *crossed, exit_], EAST, WEST)
+
+
 def flips():
     for kind in ('rsa2048', 'p256', 'p384', 'ed25519'):
         root = ca('Flip root', 'flip-root:' + kind)
@@ -698,7 +730,7 @@ def flips():
 
 def main():
     for some in (passing, repaired, signatures, issuers, leaves, silent,
-                 more_faults, worse):
+                 more_faults, worse, roots):
         some()
     made = {'cases': cases, 'flips': list(flips())}
     os.makedirs(sys.argv[1], mode=0o700, exist_ok=True)
