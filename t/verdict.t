@@ -19,6 +19,9 @@ use Wafcert::Server;
 # a bit of so many in each certificate, and of some under valgrind
 my $flips = $ENV{WAFCERT_FLIPS} // (under_valgrind() ? 4 : 60);
 
+# the same where the root is trusted, and none may be accepted
+my $trusted_flips = $ENV{WAFCERT_FLIPS} // (under_valgrind() ? 4 : 300);
+
 # of repair itself, and no fault of what was sent
 my %mended = map { $_ => 1 } qw(chain_repaired root_dropped);
 
@@ -30,15 +33,24 @@ system('/usr/bin/python3', 't/lib/chains.py', $dir) == 0
 my $made = JSON::PP::decode_json(
                Wafcert::Fixtures::read_file("$dir/cases.json"));
 
+write_file('flips', join '', map { $_->{blocks}[2] } @{$made->{flips}});
+
 my $server = Wafcert::Server->new(
     size => '8m', workers => 1,
-    server => join '', map { <<"END" } qw(keep strict));
+    server => join '', <<"END", map { <<"END2" } qw(keep strict));
+        location /trusted/v1/ {
+            wafcert_api zone=certs;
+            wafcert_auth off;
+            wafcert_trusted_certificate $dir/flips;
+            wafcert_untrusted reject;
+        }
+END
         location /$_/v1/ {
             wafcert_api zone=certs;
             wafcert_auth off;
             wafcert_chain $_;
         }
-END
+END2
 
 my $json = JSON::PP->new->utf8;
 
@@ -254,13 +266,13 @@ my %told = (
 sub flipped {
     my ($pem) = @_;
 
-    my $der = decode_base64($pem =~ s/-----[^\n]*\n//gr);
+    my ($begin, $base64, $end) = $pem =~ /\A(-.*?\n)(.*?)(-.*)\z/s;
+    my $der = decode_base64($base64);
     my $bit = int rand 8 * length $der;
 
     vec($der, $bit, 1) ^= 1;
 
-    return ("-----BEGIN CERTIFICATE-----\n" . encode_base64($der)
-            . "-----END CERTIFICATE-----\n", int $bit / 8, $bit % 8);
+    return ($begin . encode_base64($der) . $end, int $bit / 8, $bit % 8);
 }
 
 
@@ -310,6 +322,53 @@ for my $case (@{$made->{flips}}) {
 
         is(join("\n", splice @wrong, 0, 3), '',
            "a bit of $what, $case->{kind}");
+    }
+}
+
+# Where the root is trusted, all of that is refused, but for another spelling of
+# the same key.
+
+sub public_key {
+    my ($pem) = @_;
+
+    write_file('key', $pem);
+    return `openssl pkey -in $dir/key -pubout 2>/dev/null`;
+}
+
+
+sub try_trusted_flip {
+    my ($case, $which) = @_;
+
+    my @sent = (@{$case->{blocks}}[0, 1], $case->{key});
+    my ($at, $bit);
+
+    ($sent[$which], $at, $bit) = flipped($sent[$which]) if defined $which;
+
+    my $answer = $server->request(
+        POST => "//trusted@{[Wafcert::Server::API]}?dry_run=true",
+        $json->encode({ name => 'flip', content => "$sent[0]$sent[1]",
+                        key => $sent[2] }));
+
+    return $answer->{status} if !defined $which;
+
+    return if $answer->{status} == 400;
+
+    return if $answer->{status} == 200 && $which == 2
+              && public_key($sent[2]) eq public_key($case->{key});
+
+    return "byte $at, bit $bit: answered $answer->{status}\n$sent[$which]";
+}
+
+
+for my $case (@{$made->{flips}}) {
+    is(try_trusted_flip($case), 200, "a chain as it was made, $case->{kind}");
+
+    for my $which (0 .. 2) {
+        my @wrong = map { try_trusted_flip($case, $which) } 1 .. $trusted_flips;
+
+        is(join("\n", splice @wrong, 0, 3), '', join ' ',
+           'a bit of', (qw(a-leaf an-issuer a-key))[$which] =~ s/-/ /r,
+           "under a trusted root, $case->{kind}");
     }
 }
 
