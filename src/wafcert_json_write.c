@@ -486,6 +486,13 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
             wafcert_json_text(out, issuer->data, issuer->len);
         }
 
+        if (i == WAFCERT_WARN_UNTRUSTED) {
+            issuer = &record->facts->chain[record->facts->nchain - 1].issuer;
+
+            wafcert_json_puts(out, "; it ends with what was issued by ");
+            wafcert_json_text(out, issuer->data, issuer->len);
+        }
+
         if (wafcert_warning_is_issuers(i) && record->facts->fault) {
             issuer = &record->facts->chain[record->facts->fault].subject;
 

@@ -123,7 +123,7 @@ sub post {
         $json->encode({ name => $name, content => $case->{content},
                         key => $case->{key} }))->json;
 
-    my %warned = map { $_->{reason} => 1 } @{$answer->{warnings} // []};
+    my %warned = map { $_->{reason} => $_->{message} } @{$answer->{warnings} // []};
 
     return { id => $answer->{id}, reason => $answer->{reason} // '',
              words => $answer->{error_msg} // '', warned => \%warned };
@@ -210,6 +210,11 @@ like(refusal('root-path-length', 0), qr/pathLenConstraint/, 'its length');
 like(refusal('bridge', 4),
      qr/the issuer of block \d of content, CN=Bridge,C=NL, CN=\w+,C=NL, (?#
         )was not sent, and is not trusted/, 'one that nobody has');
+
+like(post(file_of($case{bridge}{clients}[4]{roots}), 'repair', 'accept',
+          $case{bridge}, 'told')->{warned}{untrusted},
+     qr/no root that is trusted here.*issued by CN=North,C=NL\z/,
+     'and a warning tells what it ends with');
 
 # each of its three issuers will do
 ok(post(file_of($case{bridge}{clients}[$_]{roots}), 'repair', 'reject',
