@@ -1417,9 +1417,9 @@ my @slugs = Wafcert::Fixtures::read_file('REASONS.md') =~ /^\| `(\w+)` \|/gm;
 my ($first_warning) = grep { $slugs[$_] eq 'chain_repaired' } 0 .. $#slugs;
 my @warnings = splice @slugs, $first_warning;
 
-# what clients have against a chain: t/verdict.t
+# what clients have against a chain: t/verdict.t, t/trusted.t
 my $of_chains = qr/^(?:issuer_|leaf_|cert_(?:algorithm|critical|purpose)
-                      |chain_signature|key_id_mismatch|san_malformed
+                      |chain_signature|chain_untrusted|untrusted|key_id_mismatch|san_malformed
                       |host_unusable|serial_negative|must_staple)/x;
 
 my @missing = grep { /^(?:content|key|cert|chain|json|field|name|body)_/
