@@ -1,8 +1,10 @@
 # make                  build/ngx_http_wafcert_module.so for the nginx that is
-#                       installed (Debian: nginx-dev, libjansson-dev)
+#                       installed (Debian: nginx-dev, libjansson-dev), and
+#                       build/wafcert-check
 # make NGINX_SRC=dir    the same for an nginx source tree, as configured by
 #                       NGINX_CONFIGURE
-# make install          into nginx's modules directory, below DESTDIR
+# make install          into nginx's modules directory, and PREFIX, both below
+#                       DESTDIR
 # make rekey            build/rekey, which tools/rekey runs
 # make unit             the tests of layer 0, under ASan and UBSan
 # make lint             clang-tidy, cppcheck and shellcheck
@@ -10,6 +12,7 @@
 
 NGINX     = nginx
 NGINX_SRC = /usr/share/nginx/src
+PREFIX    = /usr/local
 CFLAGS    = -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 WARNINGS  = -Wall -Wextra -Wpointer-arith -Wno-unused-parameter -Werror
 LDFLAGS   = -Wl,-z,relro -Wl,-z,now
@@ -22,6 +25,7 @@ NGINX_CONFIGURE = --with-compat --with-threads --with-http_ssl_module
 MODULE  = build/ngx_http_wafcert_module.so
 SOURCES = $(wildcard *.c src/*.c tools/*.c)
 LAYER0  = $(patsubst src/%.c,build/unit/%.o,$(wildcard src/wafcert_*.c))
+TOOLS0  = $(patsubst src/%.c,build/tools/%.o,$(wildcard src/wafcert_*.c))
 UNIT    = $(patsubst t/unit/%.c,build/unit/%,$(wildcard t/unit/*_test.c))
 
 # Each nginx that is built for has a directory of its own, so a configure run
@@ -37,10 +41,13 @@ INC = $(addprefix -isystem $(NGX)/,objs src/core src/event src/event/modules \
         src/event/quic src/os/unix src/http src/http/modules src/http/v2 \
         src/http/v3) -Isrc
 
+TOOL_CC = $(CC) $(CFLAGS) $(WARNINGS) $(INC) -MMD -MP
 UNIT_CC = $(CC) -O1 -g $(WARNINGS) $(SANITIZE) $(INC) -MMD -MP
 
 export PATH := $(PATH):/usr/sbin
 
+
+all: $(MODULE) build/wafcert-check
 
 $(MODULE): FORCE $(NGX)/objs/Makefile
 	@$(MAKE) -C $(NGX) -f objs/Makefile modules \
@@ -70,21 +77,36 @@ $(NGX)/objs/Makefile: config Makefile
 	    $$run $(NGINX_CONFIGURE) "$$@" >log 2>&1; \
 	fi || { tail -n 8 log >&2; rm -rf objs; exit 1; }
 
-install: $(MODULE)
+install: all
 	@dir=$$($(NGINX) -V 2>&1 | tr ' ' '\n' \
 	        | sed -n 's/^--modules-path=//p'); \
 	if [ -z "$$dir" ]; then \
 	    echo "$(NGINX) -V names no --modules-path" >&2; exit 1; \
 	fi; \
-	set -x; install -D -m 644 $(MODULE) "$(DESTDIR)$$dir/$(notdir $(MODULE))"
+	set -x; install -D -m 644 $(MODULE) "$(DESTDIR)$$dir/$(notdir $(MODULE))"; \
+	install -D build/wafcert-check "$(DESTDIR)$(PREFIX)/bin/wafcert-check"; \
+	install -D -m 644 tools/wafcert-check.1 \
+	    "$(DESTDIR)$(PREFIX)/share/man/man1/wafcert-check.1"
 
 # layer 0 links with no nginx
 rekey: build/rekey
 
-build/rekey: tools/rekey.c $(wildcard src/wafcert_*.[ch]) $(NGX)/objs/Makefile
-	@echo "CC $@"
-	@$(CC) $(CFLAGS) $(WARNINGS) $(INC) $(LDFLAGS) -o $@ \
-	    $(filter %.c,$^) -ljansson -lcrypto -lz
+build/rekey: build/tools/rekey.o $(TOOLS0)
+build/wafcert-check: build/tools/check.o $(TOOLS0)
+
+build/rekey build/wafcert-check:
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lz
+
+build/tools/%.o: src/%.c $(NGX)/objs/Makefile
+	@echo "CC $<"
+	@mkdir -p $(@D)
+	@$(TOOL_CC) -c -o $@ $<
+
+build/tools/%.o: tools/%.c $(NGX)/objs/Makefile
+	@echo "CC $<"
+	@mkdir -p $(@D)
+	@$(TOOL_CC) -c -o $@ $<
 
 unit: $(UNIT)
 	@failed=; for test in $(UNIT); do \
@@ -117,7 +139,7 @@ clean:
 
 FORCE:
 
-.PHONY: FORCE install rekey unit lint clean $(SOURCES:=.lint)
-.SECONDARY: $(LAYER0)
+.PHONY: FORCE all install rekey unit lint clean $(SOURCES:=.lint)
+.SECONDARY: $(LAYER0) $(TOOLS0) build/tools/check.o build/tools/rekey.o
 
--include $(wildcard build/unit/*.d)
+-include $(wildcard build/unit/*.d build/tools/*.d)

@@ -404,7 +404,7 @@ ngx_http_wafcert_serve_name(ngx_conf_t *cf, ngx_str_t *name)
         p++;
     }
 
-    if (p == last || name->len > NGX_WAFCERT_HOST_MAX) {
+    if (p == last || name->len > WAFCERT_HOST_MAX) {
         return NGX_ERROR;
     }
 

@@ -22,9 +22,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_wafcert_store.h"
-
-
-#define NGX_WAFCERT_HOST_MAX  255
+#include "wafcert_name.h"
 
 
 /* A host that is asked for.  Each of the two ends with a NUL byte. */
@@ -34,7 +32,7 @@ typedef struct {
     ngx_str_t                wildcard;      /* that covers it; empty: none */
     uint32_t                 key;
     uint32_t                 wildcard_key;
-    u_char                   buf[2 * (NGX_WAFCERT_HOST_MAX + 1)];
+    u_char                   buf[WAFCERT_HOST_BUF];
 } ngx_wafcert_name_t;
 
 

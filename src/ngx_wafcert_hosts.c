@@ -29,7 +29,6 @@ static ngx_uint_t ngx_wafcert_claim_is(ngx_wafcert_claim_t *claim,
 static ngx_uint_t ngx_wafcert_hosts_number(ngx_wafcert_node_t *n);
 static ngx_wafcert_host_t *ngx_wafcert_hosts_alloc_locked(
     ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n, ngx_uint_t number);
-static ngx_uint_t ngx_wafcert_name_legal(const u_char *p, size_t len);
 static uint32_t ngx_wafcert_name_key(ngx_wafcert_sh_t *sh,
     const ngx_str_t *name);
 static ngx_int_t ngx_wafcert_host_text_locked(ngx_wafcert_host_t *host,
@@ -83,74 +82,10 @@ ngx_wafcert_name_make(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
 ngx_int_t
 ngx_wafcert_name_text(ngx_wafcert_name_t *name, const u_char *data, size_t len)
 {
-    u_char  *dot, *top, *last;
-
-    if (len && data[len - 1] == '.') {
-        len--;
-    }
-
-    if (!ngx_wafcert_name_legal(data, len)) {
-        return NGX_DECLINED;
-    }
-
-    last = name->buf + len;
-
-    name->host.data = name->buf;
-    name->host.len = len;
-    ngx_strlow(name->buf, (u_char *) data, len);
-    *last++ = '\0';
-
-    ngx_str_null(&name->wildcard);
     name->wildcard_key = 0;
 
-    /* an address has no labels, and a wildcard is none of its own */
-
-    dot = ngx_strlchr(name->buf, last, '.');
-
-    if (dot == NULL || name->buf[0] == '*') {
-        return NGX_OK;
-    }
-
-    for (top = last; top[-1] != '.'; top--) { /* void */ }
-
-    if (*top >= '0' && *top <= '9') {
-        return NGX_OK;
-    }
-
-    name->wildcard.data = last;
-    name->wildcard.len = last - dot;
-    *last = '*';
-    ngx_memcpy(last + 1, dot, last - dot);
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_wafcert_name_legal(const u_char *p, size_t len)
-{
-    size_t  i;
-    u_char  prev;
-
-    if (len == 0 || len > NGX_WAFCERT_HOST_MAX) {
-        return 0;
-    }
-
-    prev = '.';
-
-    for (i = 0; i < len; i++) {
-
-        if (p[i] <= 0x20 || p[i] >= 0x7f
-            || (p[i] == '.' && prev == '.')
-            || (p[i] == '*' && (i != 0 || len < 3 || p[1] != '.')))
-        {
-            return 0;
-        }
-
-        prev = p[i];
-    }
-
-    return prev != '.';
+    return wafcert_name_read(&name->host, &name->wildcard, name->buf, data,
+                             len);
 }
 
 
@@ -438,7 +373,7 @@ ngx_wafcert_hosts_copy_locked(ngx_slab_pool_t *shpool, ngx_wafcert_node_t *n,
 {
     ngx_str_t            text;
     ngx_wafcert_host_t  *host, *old;
-    u_char               buf[NGX_WAFCERT_HOST_MAX + 1];
+    u_char               buf[WAFCERT_HOST_MAX + 1];
 
     if (from->hosts == NULL) {
         return NGX_OK;
@@ -508,11 +443,7 @@ ngx_wafcert_hosts_indexed(ngx_wafcert_sh_t *sh, ngx_wafcert_name_t *name,
         return 0;
     }
 
-    /* "*.com" would be everybody's */
-
-    return name->host.data[0] != '*'
-           || ngx_strlchr(name->host.data + 2,
-                          name->host.data + name->host.len, '.');
+    return !wafcert_name_everybodys(&name->host);
 }
 
 
@@ -709,7 +640,7 @@ ngx_wafcert_host_name_locked(ngx_wafcert_sh_t *sh, ngx_wafcert_host_t *host,
     ngx_wafcert_name_t *name)
 {
     ngx_str_t  text;
-    u_char     buf[NGX_WAFCERT_HOST_MAX + 1];
+    u_char     buf[WAFCERT_HOST_MAX + 1];
 
     text.data = buf;
 

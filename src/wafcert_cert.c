@@ -67,6 +67,7 @@ static ngx_int_t wafcert_job_order(wafcert_job_t *job);
 static ngx_int_t wafcert_job_trust(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
+static void wafcert_job_blocks(wafcert_job_t *job);
 static ngx_int_t wafcert_job_probe(wafcert_job_t *job);
 static wafcert_type_e wafcert_facts_type(const wafcert_x509_t *leaf);
 static u_char *wafcert_facts_serial(ngx_str_t *serial,
@@ -1024,7 +1025,46 @@ wafcert_job_facts(wafcert_job_t *job)
         ngx_memcpy(link->sha256, sent->cert->sha256, WAFCERT_SHA256_LEN);
     }
 
+    wafcert_job_blocks(job);
+
     return NGX_OK;
+}
+
+
+static void
+wafcert_job_blocks(wafcert_job_t *job)
+{
+    ngx_uint_t             i;
+    wafcert_block_t       *blocks, *block;
+    const wafcert_sent_t  *sent;
+
+    blocks = job->bundle->blocks;
+
+    for (i = 0; i < job->chain.nsent; i++) {
+        sent = &job->chain.sent[i];
+        block = &blocks[sent->block - 1];
+
+        switch (sent->state) {
+
+        case WAFCERT_SENT_DUPLICATE:
+            block->became = WAFCERT_BLOCK_DUPLICATE;
+            block->other = sent->twin;
+            break;
+
+        case WAFCERT_SENT_ROOT:
+            block->became = WAFCERT_BLOCK_ROOT;
+            break;
+
+        default:
+            block->became = WAFCERT_BLOCK_STRANGER;
+        }
+    }
+
+    for (i = 0; i < job->chain.nkept; i++) {
+        block = &blocks[job->chain.kept[i]->block - 1];
+        block->became = WAFCERT_BLOCK_KEPT;
+        block->other = i + 1;
+    }
 }
 
 

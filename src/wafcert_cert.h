@@ -109,11 +109,30 @@ typedef struct {
 } wafcert_policy_t;
 
 
+/* What becomes of a block of content. */
+
+typedef enum {
+    WAFCERT_BLOCK_OTHER = 0,          /* it is no certificate */
+    WAFCERT_BLOCK_KEPT,               /* "other" is its place, from 1 */
+    WAFCERT_BLOCK_DUPLICATE,          /* of block "other" */
+    WAFCERT_BLOCK_ROOT,
+    WAFCERT_BLOCK_STRANGER            /* no path from the leaf has it */
+} wafcert_block_e;
+
+
+typedef struct {
+    wafcert_block_e        became;
+    ngx_uint_t             other;
+} wafcert_block_t;
+
+
 /* A validated upload. */
 
 typedef struct {
     wafcert_facts_t        facts;
     wafcert_key_t          key;
+
+    wafcert_block_t        blocks[WAFCERT_PEM_BLOCKS];
 
     wafcert_pem_t          content_pem;   /* what the DER above points to */
     wafcert_pem_t          key_pem;

@@ -45,6 +45,13 @@ ngx_int_t wafcert_json_upload(wafcert_upload_t *upload, const ngx_str_t *body,
     ngx_uint_t modify, wafcert_verdict_t *verdict);
 void wafcert_json_upload_free(wafcert_upload_t *upload);
 
+/*
+ * Writes the body that has two files for "content" and "key", and no name, as
+ * the writers below do: what is not UTF-8 is replaced.  It has the key.
+ */
+size_t wafcert_json_pair(u_char *buf, const ngx_str_t *content,
+    const ngx_str_t *key);
+
 
 /* Why a certificate is served for a host, or is not; static strings. */
 
@@ -86,6 +93,16 @@ typedef struct {
 
 /* 0 valid, 1 expired, 2 expires within 30 days of "now" (ms since 1970). */
 ngx_uint_t wafcert_exp_status(int64_t not_after, int64_t now);
+
+/* What there is to warn of at "now"; of servers, what the record says. */
+uint64_t wafcert_json_warnings(const wafcert_record_t *record, int64_t now);
+
+/*
+ * The name that belongs behind wafcert_warning_text(), and what stands between
+ * the two; NULL: it is about none.
+ */
+const char *wafcert_json_warned_of(const wafcert_record_t *record,
+    ngx_uint_t warning, ngx_str_t *name);
 
 /*
  * Writers of an answer.  Each returns the number of bytes, and writes them

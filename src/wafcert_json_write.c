@@ -48,8 +48,6 @@ static void wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now);
 static const ngx_str_t *wafcert_json_warned_host(
     const wafcert_record_t *record, ngx_uint_t warning);
-static uint64_t wafcert_json_warnings(const wafcert_record_t *record,
-    int64_t now);
 static void wafcert_json_put_bind_host(wafcert_json_out_t *out,
     const ngx_str_t *hosts);
 static void wafcert_json_put_standing(wafcert_json_out_t *out,
@@ -74,6 +72,7 @@ static void wafcert_json_pem(wafcert_json_out_t *out, wafcert_pem_type_e type,
 static void wafcert_json_text(wafcert_json_out_t *out, const u_char *p,
     size_t len);
 static void wafcert_json_escape(wafcert_json_out_t *out, u_char ch);
+static void wafcert_json_control(wafcert_json_out_t *out, u_char ch);
 static size_t wafcert_json_utf8(const u_char *p, const u_char *last);
 static void wafcert_json_put(wafcert_json_out_t *out, const void *data,
     size_t len);
@@ -244,6 +243,23 @@ wafcert_json_error(u_char *buf, const wafcert_verdict_t *verdict)
     }
 
     wafcert_json_close(&out, "}\n");
+
+    return out.len;
+}
+
+
+size_t
+wafcert_json_pair(u_char *buf, const ngx_str_t *content, const ngx_str_t *key)
+{
+    wafcert_json_out_t  out;
+
+    ngx_memzero(&out, sizeof(wafcert_json_out_t));
+    out.pos = buf;
+
+    wafcert_json_open(&out, "{");
+    wafcert_json_string(&out, "content", content);
+    wafcert_json_string(&out, "key", key);
+    wafcert_json_close(&out, "}");
 
     return out.len;
 }
@@ -452,9 +468,10 @@ static void
 wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now)
 {
-    uint64_t          warnings;
-    ngx_uint_t        i;
-    const ngx_str_t  *issuer, *host;
+    uint64_t     warnings;
+    ngx_str_t    name;
+    ngx_uint_t   i;
+    const char  *between;
 
     warnings = wafcert_json_warnings(record, now);
 
@@ -479,32 +496,11 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
         wafcert_json_puts(out, "\"");
         wafcert_json_puts(out, wafcert_warning_text(i));
 
-        if (i == WAFCERT_WARN_CHAIN_INCOMPLETE) {
-            issuer = &record->facts->chain[0].issuer;
+        between = wafcert_json_warned_of(record, i, &name);
 
-            wafcert_json_puts(out, "; missing: ");
-            wafcert_json_text(out, issuer->data, issuer->len);
-        }
-
-        if (i == WAFCERT_WARN_UNTRUSTED) {
-            issuer = &record->facts->chain[record->facts->nchain - 1].issuer;
-
-            wafcert_json_puts(out, "; it ends with what was issued by ");
-            wafcert_json_text(out, issuer->data, issuer->len);
-        }
-
-        if (wafcert_warning_is_issuers(i) && record->facts->fault) {
-            issuer = &record->facts->chain[record->facts->fault].subject;
-
-            wafcert_json_puts(out, ": ");
-            wafcert_json_text(out, issuer->data, issuer->len);
-        }
-
-        host = wafcert_json_warned_host(record, i);
-
-        if (host && host->len) {
-            wafcert_json_puts(out, ": ");
-            wafcert_json_text(out, host->data, host->len);
+        if (between) {
+            wafcert_json_puts(out, between);
+            wafcert_json_text(out, name.data, name.len);
         }
 
         wafcert_json_puts(out, "\"");
@@ -512,6 +508,41 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
     }
 
     wafcert_json_close(out, "]");
+}
+
+
+const char *
+wafcert_json_warned_of(const wafcert_record_t *record, ngx_uint_t warning,
+    ngx_str_t *name)
+{
+    const ngx_str_t        *host;
+    const wafcert_facts_t  *facts;
+
+    facts = record->facts;
+
+    if (warning == WAFCERT_WARN_CHAIN_INCOMPLETE) {
+        *name = facts->chain[0].issuer;
+        return "; missing: ";
+    }
+
+    if (warning == WAFCERT_WARN_UNTRUSTED) {
+        *name = facts->chain[facts->nchain - 1].issuer;
+        return "; it ends with what was issued by ";
+    }
+
+    if (wafcert_warning_is_issuers(warning) && facts->fault) {
+        *name = facts->chain[facts->fault].subject;
+        return ": ";
+    }
+
+    host = wafcert_json_warned_host(record, warning);
+
+    if (host && host->len) {
+        *name = *host;
+        return ": ";
+    }
+
+    return NULL;
 }
 
 
@@ -539,7 +570,7 @@ wafcert_json_warned_host(const wafcert_record_t *record, ngx_uint_t warning)
 
 /* What depends on time and servers may have changed since the upload. */
 
-static uint64_t
+uint64_t
 wafcert_json_warnings(const wafcert_record_t *record, int64_t now)
 {
     uint64_t                warnings;
@@ -783,21 +814,29 @@ wafcert_json_text(wafcert_json_out_t *out, const u_char *p, size_t len)
 
     while (p < last) {
 
-        if (*p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
+        if (*p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\') {
             p++;
             continue;
         }
 
         n = (*p < 0x80) ? 0 : wafcert_json_utf8(p, last);
 
-        if (n) {
+        if (n && (p[0] != 0xc2 || p[1] >= 0xa0)) {
             p += n;
             continue;
         }
 
         wafcert_json_put(out, run, p - run);
-        wafcert_json_escape(out, *p);
-        run = ++p;
+
+        if (n) {
+            wafcert_json_control(out, p[1]);
+            p += n;
+
+        } else {
+            wafcert_json_escape(out, *p++);
+        }
+
+        run = p;
     }
 
     wafcert_json_put(out, run, p - run);
@@ -809,14 +848,14 @@ wafcert_json_text(wafcert_json_out_t *out, const u_char *p, size_t len)
 static void
 wafcert_json_escape(wafcert_json_out_t *out, u_char ch)
 {
-    u_char  buf[6];
+    u_char  buf[2];
 
     if (ch >= 0x80) {
         wafcert_json_puts(out, "\xEF\xBF\xBD");
         return;
     }
 
-    ngx_memcpy(buf, "\\u0000", 6);
+    buf[0] = '\\';
 
     switch (ch) {
 
@@ -846,14 +885,27 @@ wafcert_json_escape(wafcert_json_out_t *out, u_char ch)
         break;
 
     default:
-        buf[4] = wafcert_json_digits[ch >> 4];
-        buf[5] = wafcert_json_digits[ch & 0xf];
-
-        wafcert_json_put(out, buf, 6);
+        wafcert_json_control(out, ch);
         return;
     }
 
     wafcert_json_put(out, buf, 2);
+}
+
+
+/* Those up to U+009F: on a terminal they move the cursor, or worse. */
+
+static void
+wafcert_json_control(wafcert_json_out_t *out, u_char ch)
+{
+    u_char  buf[6];
+
+    ngx_memcpy(buf, "\\u0000", 6);
+
+    buf[4] = wafcert_json_digits[ch >> 4];
+    buf[5] = wafcert_json_digits[ch & 0xf];
+
+    wafcert_json_put(out, buf, 6);
 }
 
 

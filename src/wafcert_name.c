@@ -1,0 +1,131 @@
+
+/*
+ * Copyright (C) The wafcert authors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "wafcert_name.h"
+
+
+static ngx_uint_t wafcert_name_legal(const u_char *p, size_t len);
+
+
+ngx_int_t
+wafcert_name_read(ngx_str_t *host, ngx_str_t *wildcard, u_char *buf,
+    const u_char *data, size_t len)
+{
+    u_char  *dot, *top, *last;
+    size_t   i;
+
+    if (len && data[len - 1] == '.') {
+        len--;
+    }
+
+    if (!wafcert_name_legal(data, len)) {
+        return NGX_DECLINED;
+    }
+
+    last = buf + len;
+
+    host->data = buf;
+    host->len = len;
+
+    for (i = 0; i < len; i++) {
+        buf[i] = ngx_tolower(data[i]);
+    }
+
+    *last++ = '\0';
+
+    ngx_str_null(wildcard);
+
+    /* an address has no labels, and a wildcard is none of its own */
+
+    dot = memchr(buf, '.', len);
+
+    if (dot == NULL || buf[0] == '*') {
+        return NGX_OK;
+    }
+
+    for (top = last; top[-1] != '.'; top--) { /* void */ }
+
+    if (*top >= '0' && *top <= '9') {
+        return NGX_OK;
+    }
+
+    wildcard->data = last;
+    wildcard->len = last - dot;
+    *last = '*';
+    ngx_memcpy(last + 1, dot, last - dot);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+wafcert_name_legal(const u_char *p, size_t len)
+{
+    size_t  i;
+    u_char  prev;
+
+    if (len == 0 || len > WAFCERT_HOST_MAX) {
+        return 0;
+    }
+
+    prev = '.';
+
+    for (i = 0; i < len; i++) {
+
+        if (p[i] <= 0x20 || p[i] >= 0x7f
+            || (p[i] == '.' && prev == '.')
+            || (p[i] == '*' && (i != 0 || len < 3 || p[1] != '.')))
+        {
+            return 0;
+        }
+
+        prev = p[i];
+    }
+
+    return prev != '.';
+}
+
+
+ngx_uint_t
+wafcert_name_everybodys(const ngx_str_t *host)
+{
+    return host->data[0] == '*'
+           && memchr(host->data + 2, '.', host->len - 2) == NULL;
+}
+
+
+const char *
+wafcert_name_covering(const ngx_str_t *hosts, const ngx_str_t *host,
+    const ngx_str_t *wildcard)
+{
+    size_t       i, len;
+    const char  *name, *covering;
+
+    covering = NULL;
+
+    for (i = 0; i < hosts->len; i += len + 1) {
+
+        name = (const char *) hosts->data + i;
+        len = strnlen(name, hosts->len - i);
+
+        if (len == host->len && memcmp(name, host->data, len) == 0
+            && !wafcert_name_everybodys(host))
+        {
+            return name;
+        }
+
+        if (len == wildcard->len && len
+            && memcmp(name, wildcard->data, len) == 0
+            && !wafcert_name_everybodys(wildcard))
+        {
+            covering = name;
+        }
+    }
+
+    return covering;
+}
