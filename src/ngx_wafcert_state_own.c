@@ -19,6 +19,9 @@
  * the only ones who can have put them there.  That goes for the state directory
  * as well: who owns one above it can lead its path elsewhere.
  *
+ * Nor is a directory taken whose records are under another key: certificates
+ * would be missing, and new ones lie among those that nobody can read.
+ *
  * Before a configuration is in force all that is only looked at, for others may
  * use the directory, and go on to if the configuration is refused.
  */
@@ -35,6 +38,8 @@ typedef struct {
 
     ngx_uint_t               missing;       /* that is to be made */
     ngx_uint_t               foreign;       /* that others own */
+    ngx_uint_t               sealed;        /* records that were opened, */
+    ngx_uint_t               opened;        /* and with the seal key */
     u_char                  *first;         /* of these */
     u_char                  *path;          /* that is looked at */
 
@@ -159,6 +164,17 @@ ngx_wafcert_own_judge(ngx_wafcert_own_t *own)
     ngx_wafcert_state_t  *state;
 
     state = own->state;
+
+    /* one may be damaged */
+
+    if (own->sealed > 1 && own->opened == 0) {
+        ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                      "state directory \"%s\" has %ui records, all of them "
+                      "under another seal key: configure that, seal them "
+                      "again with tools/rekey, or choose another directory",
+                      state->path, own->sealed);
+        return NGX_ERROR;
+    }
 
     if ((own->foreign || own->missing) && geteuid() == 0
         && !ngx_wafcert_own_can_give(own->user))
@@ -442,7 +458,7 @@ ngx_wafcert_own_entry(ngx_wafcert_own_t *own, ngx_fd_t dir, u_char *name,
         return NGX_OK;
     }
 
-    if (!ngx_is_file(&fi) || fi.st_uid == own->user) {
+    if (!ngx_is_file(&fi) || (fi.st_uid == own->user && own->opened)) {
         return NGX_OK;
     }
 
@@ -450,10 +466,19 @@ ngx_wafcert_own_entry(ngx_wafcert_own_t *own, ngx_fd_t dir, u_char *name,
                 O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
 
     if (fd == NGX_INVALID_FILE) {
-        return ngx_wafcert_own_refused(own, "belongs to another user");
+        return fi.st_uid == own->user
+               ? NGX_OK
+               : ngx_wafcert_own_refused(own, "belongs to another user");
     }
 
-    rc = ngx_wafcert_own_file(own, fd);
+    rc = NGX_OK;
+
+    if (fi.st_uid == own->user) {
+        (void) ngx_wafcert_own_record(own, fd);
+
+    } else {
+        rc = ngx_wafcert_own_file(own, fd);
+    }
 
     (void) ngx_close_file(fd);
 
@@ -508,6 +533,7 @@ ngx_wafcert_own_record(ngx_wafcert_own_t *own, ngx_fd_t fd)
     }
 
     ours = 0;
+    own->sealed++;
     key.data = malloc(stored.sealed.len + 1);
 
     if (key.data) {
@@ -519,6 +545,8 @@ ngx_wafcert_own_record(ngx_wafcert_own_t *own, ngx_fd_t fd)
     }
 
     wafcert_json_stored_free(&stored);
+
+    own->opened += ours;
 
     return ours;
 }

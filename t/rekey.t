@@ -292,8 +292,12 @@ is($server->request(PUT => "/$ids[0]", '{"name": "after"}')->verdict, 200,
 $shown = $server->snapshot;
 $server->stop;
 
-starts_with('old', 0, $n);
-$server->stop;
+$files = $server->files;
+$server->configure(seal_key => 'old.key');
+like($server->refuses_to_start // 'it starts',
+     qr/\[emerg\].* has $n records, all of them under another seal key/,
+     'and does not start with the old one');
+$server->keeps($files, 'which changes nothing');
 
 
 # Files that open under neither are named, and left.
@@ -365,5 +369,5 @@ my %after = $server->snapshot =~ /^(\w{32}) (.*)$/mg;
 delete @before{@broken};
 is_deeply(\%after, \%before, 'all the others are as they were');
 
-$server->ends_well(qr/signal 9/);
+$server->ends_well(qr/signal 9/, qr/under another seal key/);
 done_testing;

@@ -199,6 +199,25 @@ $second->start;
 $second->shows($shown, 'the directory of one that was killed is free');
 $second->stop;
 
+# records under another key are not mixed with others
+my $other_key = qr/\[emerg\].*"\Q$prefix\E\/state2"\ has\ 29\ records,
+                   \ all\ of\ them\ under\ another\ seal\ key/x;
+
+$files = $server->files('state2');
+$second->configure(state => "$prefix/state2", seal_key => "$prefix/other.key");
+like($second->refuses_to_start // 'it starts', $other_key,
+     'nor does one start with another key than the directory\'s');
+like(($second->test)[1], $other_key, 'nginx -t says so, too');
+
+$second->configure(state => "$prefix/second/own");
+$second->start;
+$second->configure(state => "$prefix/state2");
+$second->news;
+ok(!$second->reload, 'a reload that leads there is refused');
+like($second->news, $other_key, 'with the same words');
+$second->stop;
+$server->keeps($files, 'and no file is touched', 'state2');
+
 $server->start;
 $server->shows($shown, 'and again');
 
