@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_wafcert_method(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_no_override(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_uint_t ngx_http_wafcert_asks_method(ngx_str_t *args);
+static ngx_uint_t ngx_http_wafcert_is_method(u_char *p, u_char *last);
+static u_char ngx_http_wafcert_name_char(u_char **pos, u_char *last);
 static const char *ngx_http_wafcert_header_in(ngx_table_elt_t *h,
     const char **names);
 static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
@@ -569,45 +571,81 @@ ngx_http_wafcert_no_override(ngx_http_request_t *r,
 }
 
 
-/* in whatever case and encoding it comes, and as a member of an array */
-
 static ngx_uint_t
 ngx_http_wafcert_asks_method(ngx_str_t *args)
 {
-    u_char  *p, *last, *dst, *src, name[3 * (sizeof("_method") - 1)];
-    size_t   len;
+    u_char  *p, *last;
 
-    p = args->data;
-    last = p + args->len;
+    last = args->data + args->len;
 
-    while (p < last) {
+    for (p = args->data; p < last; p++) {
 
-        /* no letter takes more than three bytes */
-
-        dst = name;
-        src = p;
-        ngx_unescape_uri(&dst, &src, ngx_min((size_t) (last - p),
-                                             sizeof(name)), 0);
-        len = dst - name;
-
-        if (len >= sizeof("_method") - 1
-            && ngx_strncasecmp(name, (u_char *) "_method",
-                               sizeof("_method") - 1)
-               == 0
-            && (len == sizeof("_method") - 1
-                || ngx_strchr("=&;[", name[sizeof("_method") - 1])))
-        {
+        if (ngx_http_wafcert_is_method(p, last)) {
             return 1;
         }
 
         while (p < last && *p != '&' && *p != ';') {
             p++;
         }
-
-        p++;
     }
 
     return 0;
+}
+
+
+/*
+ * The name "_method", in whatever case and encoding it comes, and as a member
+ * of an array.  PHP has "_" for ".", "[" and a space within, and cuts off those
+ * spaces that come first; Rack does so with brackets.
+ */
+
+static ngx_uint_t
+ngx_http_wafcert_is_method(u_char *p, u_char *last)
+{
+    u_char       ch;
+    ngx_uint_t   sign;
+    const char  *name;
+
+    sign = 0;
+
+    while ((ch = ngx_http_wafcert_name_char(&p, last)) != 0
+           && ngx_strchr("_.[] ", ch))
+    {
+        sign |= (ch == '_' || ch == '.' || ch == '[');
+    }
+
+    for (name = "method"; *name; name++) {
+
+        if (ngx_tolower(ch) != (u_char) *name) {
+            return 0;
+        }
+
+        ch = ngx_http_wafcert_name_char(&p, last);
+    }
+
+    return sign && (ch == '\0' || ngx_strchr("=&;[]", ch));
+}
+
+
+/* NUL: there is no more, or it is one, at which a name ends, too */
+
+static u_char
+ngx_http_wafcert_name_char(u_char **pos, u_char *last)
+{
+    u_char     *p;
+    ngx_int_t   ch;
+
+    p = *pos;
+
+    if (p == last || *p == '&' || *p == ';') {
+        return '\0';
+    }
+
+    ch = (*p == '%' && last - p > 2) ? ngx_hextoi(p + 1, 2) : NGX_ERROR;
+
+    *pos += (ch == NGX_ERROR) ? 1 : 3;
+
+    return (ch != NGX_ERROR) ? (u_char) ch : (*p == '+') ? ' ' : *p;
 }
 
 

@@ -284,14 +284,18 @@ for my $header (qw(X-HTTP-Method-Override X-HTTP-Method X-Method-Override
 }
 
 for my $args (qw(_method=DELETE a=b&_method=PUT x;_METHOD=PUT %5fmethod=PUT
-                 %5f%6d%65%74%68%6f%64=PUT a&_method[]=PUT a&_method))
+                 %5f%6d%65%74%68%6f%64=PUT a&_method[]=PUT a&_method
+                 _method%00x=PUT %20_method=PUT +%20_method=PUT .method=PUT
+                 %2emethod=PUT [method=PUT %5Bmethod %20.method=PUT
+                 [_method]=PUT a;[[_method]]=PUT a&%20[Method))
 {
     is(comes_to(root => "GET /$item?$args"), '400 method_override',
        "?$args is refused");
 }
 
 is(comes_to(root => "GET /$item?$_"), "/$item?$_", "but not ?$_")
-    for qw(method=PUT a_method=PUT _methods=PUT a=_method _metho);
+    for qw(method=PUT a_method=PUT _methods=PUT a=_method _metho %20method=PUT
+           a=.method %5 a[_method]=PUT _meth%6 _ . ___ &&;=);
 
 for my $header (qw(X-Original-URL X-Rewrite-URL x-original-uRL)) {
     is(comes_to(root => "GET /$item", undef, "$header: /v1/q/waf/certificate"),
