@@ -85,6 +85,26 @@ is_refused('below what is not there', qr/no directory/, "$prefix/none/key");
 is_refused('no file', qr/usage: /);
 is_refused('two files', qr/usage: /, "$prefix/a", "$prefix/b");
 
+# whoever can lead a path elsewhere does so once the directory was looked at
+mkdir "$prefix/$_" for qw(ours theirs bin);
+symlink 'ours', "$prefix/path";
+$server->write_file('bin/mktemp', <<"END");
+#!/bin/sh
+ln -sfn theirs "$prefix/path"
+PATH=\${PATH#*:}
+exec mktemp "\$@"
+END
+chmod 0755, "$prefix/bin/mktemp";
+
+{
+    local $ENV{PATH} = "$prefix/bin:$ENV{PATH}";
+    ($status) = run('tools/seal-key', "$prefix/path/key");
+}
+
+is(readlink "$prefix/path", 'theirs', 'a path is led elsewhere');
+is_deeply([ $status, glob("$prefix/theirs/*"), glob("$prefix/ours/*") ],
+          [ 0, "$prefix/ours/key" ], 'and the key is where it was looked at');
+
 ($status, $out) = run('tools/seal-key', '--help');
 like("$status $out", qr/^0 .*<file>/, '--help');
 
