@@ -760,6 +760,10 @@ ngx_http_wafcert_x509(const ngx_str_t *der)
 {
     const u_char  *p;
 
+    if (wafcert_probe_curve(der) != NGX_OK) {
+        return NULL;
+    }
+
     p = der->data;
 
     return d2i_X509(NULL, &p, (long) der->len);

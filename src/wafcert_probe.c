@@ -6,6 +6,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include "wafcert_chain.h"
 #include "wafcert_probe.h"
@@ -18,6 +20,60 @@ static ngx_int_t wafcert_probe_pair(wafcert_validator_t *validator,
     const wafcert_sent_t *leaf, EVP_PKEY *key, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_probe_chain(wafcert_validator_t *validator,
     const wafcert_chain_t *chain, wafcert_verdict_t *verdict);
+
+
+ngx_int_t
+wafcert_probe_curve(const ngx_str_t *der)
+{
+    ngx_int_t       rc;
+    ngx_uint_t      i;
+    wafcert_tlv_t   tlv;
+    wafcert_der_t   cert, tbs, spki, inner;
+    wafcert_algo_t  algo;
+
+    ngx_memzero(&algo, sizeof(wafcert_algo_t));
+
+    wafcert_der_init(&spki, der);
+
+    rc = wafcert_der_enter(&spki, WAFCERT_DER_SEQUENCE, &cert);
+
+    if (rc == NGX_OK) {
+        rc = wafcert_der_enter(&cert, WAFCERT_DER_SEQUENCE, &tbs);
+    }
+
+    if (rc == NGX_OK && tbs.p != tbs.end
+        && *tbs.p == WAFCERT_DER_CONSTRUCTED(0))
+    {
+        rc = wafcert_der_next(&tbs, &tlv);
+    }
+
+    /* number, signature's algorithm, issuer, dates, subject */
+
+    for (i = 0; rc == NGX_OK && i < 5; i++) {
+        rc = wafcert_der_next(&tbs, &tlv);
+    }
+
+    if (rc != NGX_OK
+        || wafcert_der_enter(&tbs, WAFCERT_DER_SEQUENCE, &spki) != NGX_OK
+        || wafcert_der_enter(&spki, WAFCERT_DER_SEQUENCE, &inner) != NGX_OK)
+    {
+        ERR_raise(ERR_LIB_X509, X509_R_UNSUPPORTED_ALGORITHM);
+        return NGX_DECLINED;
+    }
+
+    /* a curve that cannot be read is not known to be a named one */
+
+    rc = wafcert_algo_read(&algo, &inner);
+
+    if (algo.explicit_curve
+        || (rc != NGX_OK && wafcert_algo_is_ec(algo.algo)))
+    {
+        ERR_raise(ERR_LIB_EC, EC_R_EXPLICIT_PARAMS_NOT_SUPPORTED);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
 
 
 EVP_PKEY *

@@ -22,6 +22,14 @@
 
 
 /*
+ * Whether OpenSSL may decode a certificate that is stored: reading it does not
+ * build a curve whose parameters are spelt out, which may take very long.
+ * NGX_DECLINED: an earlier version has accepted it, and it is not to be used;
+ * why is in OpenSSL's queue of errors.
+ */
+ngx_int_t wafcert_probe_curve(const ngx_str_t *der);
+
+/*
  * The key of a pair that was accepted, for the caller to free.  NULL: OpenSSL
  * refuses it, or has no memory.
  */

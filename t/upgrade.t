@@ -22,6 +22,10 @@
 #
 # and the project "order" has order-1 to order-5, of which the second was
 # renamed and then renewed with what "ec" has, and the fourth deleted.
+#
+# t/data/state-2.tar.gz is alike.  There "project" has "named" and "curve", both
+# for curve.upgrade.test, the second one newer: the key of its issuer spells the
+# parameters of its curve out, which was accepted once.
 
 use strict;
 use warnings;
@@ -129,4 +133,50 @@ has_all('killed and started');
 serves_all('killed and started');
 
 $server->ends_well(qr/signal 9/);
+
+
+# OpenSSL would decode it at a handshake, which may take very long
+
+my $curve = Wafcert::Server->new(start => 0, size => '4m', state => 'curve',
+                                 workers => 1);
+
+system("cd $curve->{prefix} && rm -r state && tar -xzf -"
+       . " < \"\$OLDPWD/t/data/state-2.tar.gz\" && mv state curve") == 0
+    or die "t/data/state-2.tar.gz was not unpacked\n";
+
+$curve->configure(http => <<"END");
+    server {
+        listen 127.0.0.1:$port ssl;
+        wafcert_serve zone=certs;
+        $ssl
+    }
+END
+$curve->news;
+$curve->start;
+like($curve->news, $curve->loaded(2), 'an issuer with such a curve is loaded');
+
+my %id = map { $_->{name} => $_->{id} }
+             @{$curve->request(GET => '//v1/project/waf/certificate')
+               ->json->{items}};
+my %shown = map {
+    $_ => $curve->request(GET => "//v1/project/waf/certificate/$id{$_}")->json
+} keys %id;
+
+sub order {
+    return join ' ', map { "$_->{name}:$_->{reason}" }
+                         serves($curve, 'project', 'curve.upgrade.test');
+}
+
+is(order(), 'curve:served named:older', 'nothing was tried yet');
+
+is(handshake($port, 'curve.upgrade.test')->{leaf}, $shown{named}{fingerprint},
+   'the next good one is sent') for 1 .. 2;
+is(order(), 'named:served curve:unusable', 'and it is told');
+
+my @lines = $curve->news_like(qr/\[error\].*$id{curve}/);
+is(@lines, 1, 'one line in the log');
+like($lines[0], qr/OpenSSL cannot load it .*explicit params not supported/,
+     'tells why');
+
+$curve->ends_well;
 done_testing;
