@@ -781,6 +781,8 @@ ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx)
     copy->record.revision = ctx->change.new_revision;
     copy->record.unusable = 0;
     copy->record.facts = ctx->change.facts;
+    copy->record.blocks = (ctx->change.facts == &ctx->bundle.facts)
+                          ? ctx->bundle.blocks : NULL;
     copy->key = *ctx->change.key;
 }
 

@@ -70,6 +70,7 @@ typedef struct {
     int64_t                timestamp;     /* ms since 1970 UTC */
     ngx_uint_t             revision;
     const wafcert_facts_t *facts;
+    const wafcert_block_t *blocks;        /* as they were sent, or NULL */
 
     /* what servers make of it; all of it may be zero */
     ngx_uint_t             level;         /* their security level */
@@ -97,12 +98,16 @@ ngx_uint_t wafcert_exp_status(int64_t not_after, int64_t now);
 /* What there is to warn of at "now"; of servers, what the record says. */
 uint64_t wafcert_json_warnings(const wafcert_record_t *record, int64_t now);
 
-/*
- * The name that belongs behind wafcert_warning_text(), and what stands between
- * the two; NULL: it is about none.
- */
-const char *wafcert_json_warned_of(const wafcert_record_t *record,
-    ngx_uint_t warning, ngx_str_t *name);
+/* What belongs behind wafcert_warning_text(); "between": NULL: nothing. */
+
+typedef struct {
+    const char            *between;
+    ngx_str_t              value;
+    char                   buf[4 * WAFCERT_PEM_BLOCKS + 32];
+} wafcert_warned_t;
+
+void wafcert_json_warned_of(wafcert_warned_t *warned,
+    const wafcert_record_t *record, ngx_uint_t warning);
 
 /*
  * Writers of an answer.  Each returns the number of bytes, and writes them

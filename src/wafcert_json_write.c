@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 
 #include "wafcert_json.h"
+#include "wafcert_x509.h"
 
 
 #define WAFCERT_EXP_SOON  ((int64_t) 30 * 24 * 60 * 60 * 1000)
@@ -46,6 +47,10 @@ static void wafcert_json_put_chain(wafcert_json_out_t *out,
     const wafcert_facts_t *facts);
 static void wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now);
+static void wafcert_json_blocks(wafcert_warned_t *warned,
+    const wafcert_record_t *record, wafcert_block_e became,
+    const char *several, const char *one);
+static void wafcert_json_date(wafcert_warned_t *warned, int64_t ms);
 static const ngx_str_t *wafcert_json_warned_host(
     const wafcert_record_t *record, ngx_uint_t warning);
 static void wafcert_json_put_bind_host(wafcert_json_out_t *out,
@@ -468,10 +473,9 @@ static void
 wafcert_json_put_warnings(wafcert_json_out_t *out,
     const wafcert_record_t *record, int64_t now)
 {
-    uint64_t     warnings;
-    ngx_str_t    name;
-    ngx_uint_t   i;
-    const char  *between;
+    uint64_t          warnings;
+    ngx_uint_t        i;
+    wafcert_warned_t  warned;
 
     warnings = wafcert_json_warnings(record, now);
 
@@ -496,11 +500,11 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
         wafcert_json_puts(out, "\"");
         wafcert_json_puts(out, wafcert_warning_text(i));
 
-        between = wafcert_json_warned_of(record, i, &name);
+        wafcert_json_warned_of(&warned, record, i);
 
-        if (between) {
-            wafcert_json_puts(out, between);
-            wafcert_json_text(out, name.data, name.len);
+        if (warned.between) {
+            wafcert_json_puts(out, warned.between);
+            wafcert_json_text(out, warned.value.data, warned.value.len);
         }
 
         wafcert_json_puts(out, "\"");
@@ -511,38 +515,121 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
 }
 
 
-const char *
-wafcert_json_warned_of(const wafcert_record_t *record, ngx_uint_t warning,
-    ngx_str_t *name)
+void
+wafcert_json_warned_of(wafcert_warned_t *warned,
+    const wafcert_record_t *record, ngx_uint_t warning)
 {
     const ngx_str_t        *host;
     const wafcert_facts_t  *facts;
 
     facts = record->facts;
+    warned->between = ": ";
 
-    if (warning == WAFCERT_WARN_CHAIN_INCOMPLETE) {
-        *name = facts->chain[0].issuer;
-        return "; missing: ";
-    }
+    switch (warning) {
 
-    if (warning == WAFCERT_WARN_UNTRUSTED) {
-        *name = facts->chain[facts->nchain - 1].issuer;
-        return "; it ends with what was issued by ";
+    case WAFCERT_WARN_CHAIN_REPAIRED:
+        wafcert_json_blocks(warned, record, WAFCERT_BLOCK_KEPT,
+                            "; kept, in this order: blocks ",
+                            "; kept: block ");
+        return;
+
+    case WAFCERT_WARN_ROOT_DROPPED:
+        wafcert_json_blocks(warned, record, WAFCERT_BLOCK_ROOT,
+                            ": blocks ", ": block ");
+        return;
+
+    case WAFCERT_WARN_DUPLICATE_DROPPED:
+        wafcert_json_blocks(warned, record, WAFCERT_BLOCK_DUPLICATE,
+                            ": blocks ", ": block ");
+        return;
+
+    case WAFCERT_WARN_CHAIN_INCOMPLETE:
+        warned->between = "; missing: ";
+        warned->value = facts->chain[0].issuer;
+        return;
+
+    case WAFCERT_WARN_UNTRUSTED:
+        warned->between = "; it ends with what was issued by ";
+        warned->value = facts->chain[facts->nchain - 1].issuer;
+        return;
+
+    case WAFCERT_WARN_EXPIRED:
+        wafcert_json_date(warned, facts->chain[0].not_after);
+        return;
+
+    case WAFCERT_WARN_NOT_YET_VALID:
+        wafcert_json_date(warned, facts->not_before);
+        return;
+
+    case WAFCERT_WARN_SERIAL_NEGATIVE:
+        warned->value = facts->serial_number;
+        return;
+
+    case WAFCERT_WARN_LEAF_KEY_TYPE:
+        warned->value = facts->cert_type;
+        return;
     }
 
     if (wafcert_warning_is_issuers(warning) && facts->fault) {
-        *name = facts->chain[facts->fault].subject;
-        return ": ";
+        warned->value = facts->chain[facts->fault].subject;
+        return;
     }
 
     host = wafcert_json_warned_host(record, warning);
 
     if (host && host->len) {
-        *name = *host;
-        return ": ";
+        warned->value = *host;
+
+    } else {
+        warned->between = NULL;
+    }
+}
+
+
+/* "2, 1": those that became this, and what is kept in its order */
+
+static void
+wafcert_json_blocks(wafcert_warned_t *warned, const wafcert_record_t *record,
+    wafcert_block_e became, const char *several, const char *one)
+{
+    size_t                  len;
+    ngx_uint_t              i, n, place;
+    const wafcert_block_t  *block;
+
+    len = 0;
+    n = 0;
+
+    for (place = 1; record->blocks && place <= WAFCERT_PEM_BLOCKS; place++) {
+
+        for (i = 0; i < WAFCERT_PEM_BLOCKS; i++) {
+            block = &record->blocks[i];
+
+            if (block->became != became
+                || place != (became == WAFCERT_BLOCK_KEPT ? block->other
+                                                          : i + 1))
+            {
+                continue;
+            }
+
+            len += snprintf(warned->buf + len, sizeof(warned->buf) - len,
+                            "%s%lu", n++ ? ", " : "", (u_long) i + 1);
+        }
     }
 
-    return NULL;
+    warned->value.data = (u_char *) warned->buf;
+    warned->value.len = len;
+
+    warned->between = (n > 1) ? several : (n == 1) ? one : NULL;
+}
+
+
+static void
+wafcert_json_date(wafcert_warned_t *warned, int64_t ms)
+{
+    wafcert_x509_date(ms, warned->buf, sizeof(warned->buf));
+
+    warned->value.data = (u_char *) warned->buf;
+    warned->value.len = strlen(warned->buf);
 }
 
 

@@ -604,6 +604,7 @@ check_accepted(int64_t now)
 
     record.name = check.upload.name;
     record.facts = &check.bundle.facts;
+    record.blocks = check.bundle.blocks;
 
     if (check_option.json) {
         check_print_json(&record, now);
@@ -844,10 +845,9 @@ check_print_facts(const wafcert_facts_t *facts)
 static ngx_uint_t
 check_print_warnings(const wafcert_record_t *record, int64_t now)
 {
-    uint64_t     warnings;
-    ngx_str_t    name;
-    ngx_uint_t   i, n;
-    const char  *between;
+    uint64_t          warnings;
+    ngx_uint_t        i, n;
+    wafcert_warned_t  warned;
 
     warnings = wafcert_json_warnings(record, now);
     n = 0;
@@ -861,11 +861,11 @@ check_print_warnings(const wafcert_record_t *record, int64_t now)
         (void) printf("warning: %s: %s", wafcert_warning_slug(i),
                       wafcert_warning_text(i));
 
-        between = wafcert_json_warned_of(record, i, &name);
+        wafcert_json_warned_of(&warned, record, i);
 
-        if (between) {
-            (void) printf("%s", between);
-            check_put(stdout, name.data, name.len);
+        if (warned.between) {
+            (void) printf("%s", warned.between);
+            check_put(stdout, warned.value.data, warned.value.len);
         }
 
         (void) printf("\n");
