@@ -47,6 +47,7 @@ typedef struct {
     ngx_uint_t           anchored;    /* that leads to a trusted one */
     wafcert_sent_t      *first[WAFCERT_CHAIN_MAX];
 
+    ngx_uint_t           circle;      /* all that were found lead nowhere */
     ngx_uint_t           faulty;      /* issuers, of the path with fewest */
     wafcert_sent_t      *nearest;     /* of them to the leaf, or NULL */
     uint64_t             warnings;    /* what that one has */
@@ -84,7 +85,7 @@ static ngx_uint_t wafcert_chain_too_long(const wafcert_walk_t *walk,
     const wafcert_sent_t *sent);
 static ngx_uint_t wafcert_chain_was_here(const wafcert_walk_t *walk,
     const wafcert_sent_t *sent);
-static void wafcert_chain_path(wafcert_walk_t *walk);
+static void wafcert_chain_path(wafcert_walk_t *walk, ngx_uint_t circle);
 static uint64_t wafcert_chain_faults(const wafcert_walk_t *walk,
     ngx_uint_t n);
 static ngx_uint_t wafcert_chain_constrained(const wafcert_walk_t *walk,
@@ -608,24 +609,29 @@ wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i)
 
 /*
  * Goes on to each issuer, and as sent where they are alike.  Where a root was
- * sent, the path that ends there is one, too.
+ * sent, the path that ends there is one, too.  Where all issuers are on the
+ * path already, it goes round in a circle.
  */
 
 static void
 wafcert_chain_walk(wafcert_walk_t *walk)
 {
     u_char            ranks[WAFCERT_CHAIN_MAX];
-    ngx_uint_t        i, j, end, rank;
+    ngx_uint_t        i, j, end, rank, circle;
     wafcert_chain_t  *chain;
 
     chain = walk->chain;
     i = wafcert_chain_index(chain, walk->path[walk->n - 1]);
     end = 1;
+    circle = 0;
 
     ngx_memset(ranks, WAFCERT_CHAIN_RANKS, sizeof(ranks));
 
     for (j = 0; j < chain->nsent; j++) {
         ranks[j] = wafcert_chain_rank(walk, &chain->sent[j]);
+
+        circle |= wafcert_chain_next(chain, i, j)
+                  && wafcert_chain_was_here(walk, &chain->sent[j]);
     }
 
     for (rank = 0; rank < WAFCERT_CHAIN_RANKS; rank++) {
@@ -648,13 +654,18 @@ wafcert_chain_walk(wafcert_walk_t *walk)
         }
     }
 
-    for (j = 0; j < chain->nsent && !end; j++) {
-        end = wafcert_chain_is_root(chain, j)
-              && wafcert_chain_next(chain, i, j);
+    for (j = 0; j < chain->nsent; j++) {
+
+        if (wafcert_chain_is_root(chain, j)
+            && wafcert_chain_next(chain, i, j))
+        {
+            end = 1;
+            circle = 0;
+        }
     }
 
     if (end) {
-        wafcert_chain_path(walk);
+        wafcert_chain_path(walk, circle);
     }
 }
 
@@ -740,8 +751,13 @@ wafcert_chain_was_here(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
 }
 
 
+/*
+ * What goes round in a circle is told of only if there is nothing else.  It is
+ * the first one still: OpenSSL leaves a circle by the next certificate of a CA.
+ */
+
 static void
-wafcert_chain_path(wafcert_walk_t *walk)
+wafcert_chain_path(wafcert_walk_t *walk, ngx_uint_t circle)
 {
     uint64_t         faults, warnings;
     ngx_uint_t       i, n, anchored;
@@ -770,6 +786,8 @@ wafcert_chain_path(wafcert_walk_t *walk)
         }
     }
 
+    circle = circle && !anchored;
+
     if (walk->paths == 0 || anchored > walk->anchored) {
         walk->anchored = anchored;
         walk->nfirst = walk->n;
@@ -777,7 +795,10 @@ wafcert_chain_path(wafcert_walk_t *walk)
                    walk->n * sizeof(wafcert_sent_t *));
     }
 
-    if (walk->paths == 0 || n < walk->faulty) {
+    if (walk->paths == 0 || circle < walk->circle
+        || (circle == walk->circle && n < walk->faulty))
+    {
+        walk->circle = circle;
         walk->faulty = n;
         walk->nearest = nearest;
         walk->warnings = warnings;

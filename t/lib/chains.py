@@ -645,6 +645,14 @@ def worse():
          + [ca('Ring', at, ring[by], **NO_IDS) for at, by in pairs[:8]]
          + [ca('Ring', 'ring-d', EAST, **NO_IDS)], EAST, kept=[1, 2, 3, 4])
 
+    past = {'days': (-900, -6)}
+    low, mid, top = (ca('Bay', 'bay'), ca('Creek', 'creek'),
+                     ca('Delta', 'delta'))
+    case('circle-hides-no-fault',
+         [server(low), ca('Bay', 'bay', mid), ca('Creek', 'creek', top),
+          ca('Delta', 'delta', mid), ca('Creek', 'creek', EAST, **past)],
+         EAST, expect='issuer_expired')
+
     alone = server(None)
     case('self-signed-leaf-and-a-ca', [alone, DOCK], (alone,), kept=[1])
     own = ca('Own', 'own', EAST)
