@@ -224,6 +224,19 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     if (ctx->validated && !ctx->tried && !ctx->dry_run) {
         ctx->tried = 1;
 
+        /* nothing is tried for a change that is refused anyway */
+
+        rc = ngx_wafcert_store_judge(store, &ctx->change, &ctx->verdict);
+
+        if (rc == NGX_DECLINED) {
+            return NGX_DECLINED;
+        }
+
+        if (rc == NGX_DONE) {
+            ngx_wafcert_wait_leave(&ctx->wait);
+            return ngx_http_wafcert_existing(r, ctx);
+        }
+
         if (ngx_http_wafcert_try(r, ctx) == NGX_OK) {
             ngx_wafcert_wait_leave(&ctx->wait);
             ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_tried);

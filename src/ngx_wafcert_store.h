@@ -235,6 +235,13 @@ ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
 
 /*
+ * What ngx_wafcert_store_reserve() would return by the names and the number of
+ * certificates that there are now, before anything dear is done for the change.
+ */
+ngx_int_t ngx_wafcert_store_judge(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
+
+/*
  * Makes the change visible.  NGX_ERROR: the reservation is gone, because the
  * zone had to be emptied meanwhile, see ngx_wafcert_repair.c.  NGX_ABORT: it
  * was cancelled, because the zone was given another state directory.

@@ -220,5 +220,15 @@ cmp_ok(trials(), '>', 6, 'and again');
 hold(0);
 comes('c.test', $again, 'and sent');
 
+# no thread has to do with what is refused by its name
+
+put(taken => certificate(hosts => [ 'taken.test' ]));
+
+my $before = trials();
+is(create($server, 'project', 'taken',
+          certificate(hosts => [ 'taken.test' ], type => 'rsa3072'))->verdict,
+   '400 name_duplicate', 'a name that is taken');
+is(trials(), $before, 'nothing was tried');
+
 $server->ends_well(qr/exited on signal 9/, qr/was locked by/);
 done_testing;
