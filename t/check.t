@@ -222,7 +222,8 @@ like($out, qr/^warning: expired: .*: 2024-03-05T13:04:26Z$/m,
 # Who is trusted.
 
 for my $try ([ 'root.crt', '0' ], [ 'ec.crt', '1 untrusted' ],
-             [ 'inter.crt', '1 untrusted' ], [ 'rsa.csr', '3' ], [ 'p12.der', '3' ])
+             [ 'inter.crt', '1 untrusted' ], [ 'rsa.csr', '3' ],
+             [ 'p12.der', '3' ])
 {
     my ($trusted, $due) = @$try;
     my ($status, $out, $err) = run(undef, '--trusted', fixture($trusted),
