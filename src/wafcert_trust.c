@@ -81,9 +81,6 @@ static ngx_int_t wafcert_trust_dear(const wafcert_trial_t *trial,
 static const char *wafcert_trust_words(int error);
 
 
-#define wafcert_trust_index(chain, s)   ((ngx_uint_t) ((s) - (chain)->sent))
-
-
 ngx_int_t
 wafcert_trust_create(wafcert_trust_t **result, const ngx_str_t *text,
     wafcert_verdict_t *verdict)
@@ -680,10 +677,12 @@ wafcert_trust_sent(const wafcert_chain_t *chain, const wafcert_x509_t *cert)
 }
 
 
+/* as OpenSSL does, for which the last second is one too many */
+
 static int
 wafcert_trust_dates(const wafcert_trial_t *trial, const wafcert_x509_t *cert)
 {
-    if (cert->not_after < trial->now) {
+    if (cert->not_after <= trial->now - trial->now % 1000) {
         return X509_V_ERR_CERT_HAS_EXPIRED;
     }
 
@@ -860,7 +859,7 @@ wafcert_trust_no_issuer(const wafcert_trial_t *trial, const char *who,
     }
 
     if (sent) {
-        i = wafcert_trust_index(trial->chain, sent);
+        i = wafcert_trust_sent(trial->chain, sent->cert);
 
         for (n = 0; n < trial->chain->nsent; n++) {
             if (trial->chain->issued[i][n] == WAFCERT_ISSUED_MAYBE) {
