@@ -46,7 +46,12 @@ static void wafcert_hosts_dns(wafcert_names_t *list, const u_char *data,
     size_t len);
 static ngx_uint_t wafcert_hosts_usable(const u_char *data, size_t len);
 static void wafcert_hosts_other(wafcert_names_t *list, const u_char *data,
-    size_t len, ngx_uint_t uri);
+    size_t len, ngx_uint_t type);
+static ngx_uint_t wafcert_hosts_mailbox(const u_char *data, size_t len);
+static ngx_uint_t wafcert_hosts_uri(const u_char *data, size_t len);
+static ngx_uint_t wafcert_hosts_authority(const u_char *data, size_t len);
+static ngx_uint_t wafcert_hosts_labels(const u_char *data, size_t len,
+    const char *forbidden);
 static void wafcert_hosts_address(wafcert_names_t *list, const u_char *data,
     size_t len);
 static size_t wafcert_hosts_copy(u_char *dst, const u_char *data, size_t len);
@@ -156,11 +161,12 @@ wafcert_hosts_walk(wafcert_names_t *list, ngx_str_t *names)
             break;
 
         case WAFCERT_NAME_EMAIL:
-            wafcert_hosts_other(list, tlv.body.data, tlv.body.len, 0);
+            wafcert_hosts_other(list, tlv.body.data, tlv.body.len,
+                                GEN_EMAIL);
             break;
 
         case WAFCERT_NAME_URI:
-            wafcert_hosts_other(list, tlv.body.data, tlv.body.len, 1);
+            wafcert_hosts_other(list, tlv.body.data, tlv.body.len, GEN_URI);
             break;
 
         default:
@@ -219,7 +225,7 @@ wafcert_hosts_decode(wafcert_names_t *list)
             string = name->d.ia5;
             wafcert_hosts_other(list, ASN1_STRING_get0_data(string),
                                 ASN1_STRING_length(string),
-                                name->type == GEN_URI);
+                                name->type);
         }
     }
 
@@ -372,7 +378,7 @@ wafcert_hosts_dns(wafcert_names_t *list, const u_char *data, size_t len)
         cert->odd_host = 1;
     }
 
-    wafcert_hosts_other(list, data, len, 0);
+    wafcert_hosts_other(list, data, len, GEN_DNS);
     wafcert_hosts_name(list, data, len);
 }
 
@@ -408,29 +414,138 @@ wafcert_hosts_usable(const u_char *data, size_t len)
 }
 
 
-/* RFC 5280, 4.2.1.6: an IA5String, and a URI has a scheme */
+/* RFC 5280, 4.2.1.6: an IA5String, of which a mailbox or URI can be read */
 
 static void
 wafcert_hosts_other(wafcert_names_t *list, const u_char *data, size_t len,
-    ngx_uint_t uri)
+    ngx_uint_t type)
 {
-    size_t      i;
-    ngx_uint_t  scheme;
+    size_t  i;
 
-    scheme = 0;
+    for (i = 0; i < len; i++) {
+        if (data[i] >= 0x80) {
+            list->cert->bad_san = 1;
+        }
+    }
+
+    if ((type == GEN_EMAIL && !wafcert_hosts_mailbox(data, len))
+        || (type == GEN_URI && !wafcert_hosts_uri(data, len)))
+    {
+        list->cert->bad_san = 1;
+    }
+}
+
+
+static ngx_uint_t
+wafcert_hosts_mailbox(const u_char *data, size_t len)
+{
+    size_t  at;
+
+    for (at = len; at && data[at - 1] != '@'; at--) { /* void */ }
+
+    return at && wafcert_hosts_labels(data + at, len - at, "")
+           && (data[0] == '"'
+               || wafcert_hosts_labels(data, at - 1, "\"(),:;<>@[]"));
+}
+
+
+static ngx_uint_t
+wafcert_hosts_uri(const u_char *data, size_t len)
+{
+    u_char  c;
+    size_t  i;
 
     for (i = 0; i < len; i++) {
 
-        if (data[i] >= 0x80 || (uri && data[i] <= 0x20)) {
-            list->cert->bad_san = 1;
+        if (data[i] <= 0x20 || data[i] >= 0x7f
+            || (data[i] == '%'
+                && (len - i < 3 || !isxdigit(data[i + 1])
+                    || !isxdigit(data[i + 2]))))
+        {
+            return 0;
+        }
+    }
+
+    for (i = 0; i < len && data[i] != ':'; i++) {
+        c = ngx_tolower(data[i]);
+
+        if ((c < 'a' || c > 'z')
+            && (i == 0 || ((c < '0' || c > '9') && c != '+' && c != '-'
+                           && c != '.')))
+        {
+            return 0;
+        }
+    }
+
+    if (i == 0 || i == len) {
+        return 0;
+    }
+
+    data += i + 1;
+    len -= i + 1;
+
+    return len < 2 || data[0] != '/' || data[1] != '/'
+           || wafcert_hosts_authority(data + 2, len - 2);
+}
+
+
+/* RFC 3986, 3.2: perhaps a user, perhaps a host, perhaps a port */
+
+static ngx_uint_t
+wafcert_hosts_authority(const u_char *data, size_t len)
+{
+    size_t  i, end;
+
+    for (end = 0; end < len; end++) {
+        if (ngx_strchr("/?#", data[end])) {
+            break;
+        }
+    }
+
+    for (i = end; i && data[i - 1] != '@'; i--) { /* void */ }
+
+    data += i;
+    len = end - i;
+
+    for (i = len; i && data[i - 1] >= '0' && data[i - 1] <= '9'; i--) {
+        /* void */
+    }
+
+    if (i && data[i - 1] == ':') {
+        len = i - 1;
+    }
+
+    if (len && data[0] == '[') {
+        return data[len - 1] == ']';
+    }
+
+    return len == 0 || wafcert_hosts_labels(data, len, ":\\^`{|}");
+}
+
+
+/* none is empty or has what is forbidden */
+
+static ngx_uint_t
+wafcert_hosts_labels(const u_char *data, size_t len, const char *forbidden)
+{
+    u_char  last;
+    size_t  i;
+
+    last = '.';
+
+    for (i = 0; i < len; i++) {
+
+        if (data[i] <= 0x20 || data[i] >= 0x7f
+            || (data[i] == '.' && last == '.')
+            || ngx_strchr(forbidden, data[i]))
+        {
+            return 0;
         }
 
-        scheme |= (data[i] == ':' && i != 0);
+        last = data[i];
     }
 
-    if (uri && !scheme) {
-        list->cert->bad_san = 1;
-    }
+    return last != '.';
 }
 
 
