@@ -67,6 +67,9 @@ static uint64_t wafcert_fault_issuer_extensions(wafcert_x509_t *cert);
 static ngx_uint_t wafcert_fault_other_names(X509 *x509);
 static ngx_uint_t wafcert_fault_other_trees(
     STACK_OF(GENERAL_SUBTREE) *trees);
+static ngx_uint_t wafcert_fault_odd_trees(STACK_OF(GENERAL_SUBTREE) *trees);
+static ngx_uint_t wafcert_fault_odd_network(const u_char *data, size_t len);
+static ngx_uint_t wafcert_fault_odd_domain(const u_char *data, size_t len);
 static ngx_uint_t wafcert_fault_key_type(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 
@@ -473,8 +476,13 @@ wafcert_fault_issuer_extensions(wafcert_x509_t *cert)
                                    NULL);
     cert->constraints = constraints;
 
-    if (constraints && constraints->permittedSubtrees == NULL
-        && constraints->excludedSubtrees == NULL)
+    /* a list that is not there has -1 */
+
+    if (constraints
+        && ((sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees) <= 0
+             && sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees) <= 0)
+            || wafcert_fault_odd_trees(constraints->permittedSubtrees)
+            || wafcert_fault_odd_trees(constraints->excludedSubtrees)))
     {
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
     }
@@ -531,6 +539,96 @@ wafcert_fault_other_trees(STACK_OF(GENERAL_SUBTREE) *trees)
     }
 
     return others;
+}
+
+
+/* Whether Go cannot read one of them, and with it the certificate. */
+
+static ngx_uint_t
+wafcert_fault_odd_trees(STACK_OF(GENERAL_SUBTREE) *trees)
+{
+    int                 i;
+    size_t              len;
+    ngx_uint_t          odd;
+    GENERAL_NAME       *base;
+    const u_char       *data;
+    const ASN1_STRING  *string;
+
+    odd = 0;
+
+    for (i = 0; i < sk_GENERAL_SUBTREE_num(trees); i++) {
+        base = sk_GENERAL_SUBTREE_value(trees, i)->base;
+
+        switch (base->type) {
+
+        case GEN_EMAIL:
+        case GEN_DNS:
+        case GEN_URI:
+        case GEN_IPADD:
+            string = base->d.ia5;
+            data = ASN1_STRING_get0_data(string);
+            len = ASN1_STRING_length(string);
+
+            odd |= (base->type == GEN_IPADD)
+                   ? wafcert_fault_odd_network(data, len)
+                   : wafcert_fault_odd_domain(data, len);
+        }
+    }
+
+    return odd;
+}
+
+
+/* an address and its mask, of which the first bits are set */
+
+static ngx_uint_t
+wafcert_fault_odd_network(const u_char *data, size_t len)
+{
+    size_t      i;
+    ngx_uint_t  ended;
+
+    if (len != 8 && len != 32) {
+        return 1;
+    }
+
+    ended = 0;
+
+    for (i = 8 * len / 2; i < 8 * len; i++) {
+
+        if ((data[i / 8] & (0x80 >> i % 8)) == 0) {
+            ended = 1;
+
+        } else if (ended) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* labels, with or without a dot before them; of a mailbox what is behind "@" */
+
+static ngx_uint_t
+wafcert_fault_odd_domain(const u_char *data, size_t len)
+{
+    u_char  last;
+    size_t  i;
+
+    last = 'a';
+
+    for (i = 0; i < len; i++) {
+
+        if (data[i] <= 0x20 || data[i] >= 0x7f
+            || (data[i] == '.' && last == '.'))
+        {
+            return 1;
+        }
+
+        last = data[i];
+    }
+
+    return len > 1 && last == '.';
 }
 
 

@@ -449,6 +449,13 @@ def issuers():
            leaf={'subject': 'quay.invalid', 'names': None})
     single('issuer-constraints-empty', 'issuer_malformed_extension', WEST,
            limits=constraints())
+    for title, limits in (
+            ('two-empty-lists', sequence(tlv(0xa0), tlv(0xa1))),
+            ('mask-with-a-hole', sequence(tlv(0xa1, sequence(tlv(
+                0x87, bytes([10, 0, 0, 0, 255, 0, 255, 0])))))),
+            ('dots', sequence(tlv(0xa1, sequence(dns('a..test')))))):
+        single('issuer-constraints-' + title, 'issuer_malformed_extension',
+               WEST, limits=extension('2.5.29.30', limits, True))
     single('issuer-policy-constraints', 'issuer_critical_extension', EAST,
            more=[extension('2.5.29.36', sequence(tlv(0x80, b'\x03')), True)])
     single('issuer-key-koblitz', 'issuer_key_type', WEST, 'hand-k:k256')
@@ -489,6 +496,14 @@ def leaves():
     single('name-in-common-name', 'no_san', subject=HOST, names=None)
     single('san-address-of-five-bytes', 'san_malformed',
            names=alternatives(dns(HOST), tlv(0x87, b'\x01\x02\x03\x04\x05')))
+    for title, tag, name in (
+            ('mail-without-host', 0x81, 'quay'),
+            ('mail-with-dots', 0x81, 'a..b@quay.test'),
+            ('uri-without-scheme', 0x86, 'quay.test,DNS:x'),
+            ('uri-with-bad-port', 0x86, 'http://quay.test:x/'),
+            ('uri-with-empty-label', 0x86, 'http://quay.test./')):
+        single('san-' + title, 'san_malformed',
+               names=alternatives(dns(HOST), tlv(tag, name.encode())))
     single('san-two-stars', 'host_unusable', host='x.y.' + HOST,
            names=alternatives(dns('*.*.' + HOST)))
     single('expired', 'expired', days=(-95, -2))
@@ -511,6 +526,13 @@ def silent():
          [server(DOCK, names=extension(
              '2.5.29.17', sequence(dns(HOST), dns('a_b.' + HOST)), True)),
           DOCK], (EAST,))
+    others = [(0x81, 'a.b+c@quay.test'), (0x81, '"a b"@quay.test'),
+              (0x86, 'urn:x'), (0x86, 'https://u@quay.test:8080/%7e?a#b'),
+              (0x86, 'ldap://[2001:db8::7]/c=GB'), (0x86, 'file:///etc')]
+    case('mail-and-uris',
+         [server(DOCK, names=alternatives(dns(HOST), *(
+             tlv(tag, name.encode()) for tag, name in others))), DOCK],
+         (EAST,))
     case('rsa-for-encipherment',
          [server(DOCK, 'bulk:rsa2048', usage=usage(2)), DOCK], (EAST,))
     small = ca('Small curve', 'small:p224', EAST)
