@@ -21,6 +21,9 @@
 #include "wafcert_verdict.h"
 
 
+/* in which the signatures of an upload are verified, at most */
+#define NGX_HTTP_WAFCERT_TURNS  32
+
 #define NGX_HTTP_WAFCERT_RETURN_KEY_NEVER   0
 #define NGX_HTTP_WAFCERT_RETURN_KEY_CREATE  1
 #define NGX_HTTP_WAFCERT_RETURN_KEY_ALWAYS  2

@@ -38,6 +38,8 @@ static void ngx_http_wafcert_show_later(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_review(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 
 /* headers that ask for another method, and for another path */
@@ -806,6 +808,12 @@ ngx_http_wafcert_show_current(ngx_http_request_t *r,
     record = &ctx->current.record;
     key = ctx->current.key.der.data ? &ctx->current.key : NULL;
 
+    rc = ngx_http_wafcert_review(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     if (ngx_http_wafcert_serve_warnings(r, record) == NGX_AGAIN) {
         return NGX_AGAIN;
     }
@@ -836,4 +844,77 @@ ngx_http_wafcert_show_current(ngx_http_request_t *r,
     b->last += wafcert_json_certificate(b->last, record, key, parts, now);
 
     return ngx_http_wafcert_answer(r, b, record->revision);
+}
+
+
+/*
+ * What was stored by an older version is exempt from the rules that came
+ * after it; what they have against it is told.  NGX_AGAIN: as a write.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_review(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      key, *content;
+    wafcert_facts_t               *facts;
+    wafcert_bundle_t               bundle;
+    wafcert_policy_t               policy;
+    wafcert_verdict_t             *verdict;
+    ngx_http_wafcert_main_conf_t  *wmcf;
+
+    facts = &ctx->current.facts;
+
+    if (!facts->unjudged) {
+        return NGX_OK;
+    }
+
+    wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
+
+    content = &ctx->upload.content;
+    verdict = ngx_palloc(r->pool, sizeof(wafcert_verdict_t));
+
+    if (verdict == NULL
+        || ngx_http_wafcert_current_pem(r, ctx, content, &key) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&policy, sizeof(wafcert_policy_t));
+    policy.chain = WAFCERT_CHAIN_KEEP;
+    policy.patient = ctx->turns++ < NGX_HTTP_WAFCERT_TURNS;
+
+    rc = wafcert_validate(wmcf->validator, &bundle, content, NULL, &policy,
+                          ngx_http_wafcert_now(), verdict);
+
+    switch (rc) {
+
+    case NGX_OK:
+
+        /* its issuer may have been the root that was left out */
+
+        if (facts->warnings & wafcert_warning(WAFCERT_WARN_ROOT_DROPPED)) {
+            bundle.facts.warnings &=
+                             ~wafcert_warning(WAFCERT_WARN_CHAIN_INCOMPLETE);
+        }
+
+        facts->warnings |= bundle.facts.warnings;
+        facts->fault = bundle.facts.fault;
+        wafcert_bundle_free(&bundle);
+        break;
+
+    case NGX_DECLINED:
+        ctx->current.record.refusal = verdict;
+        break;
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
+
+    default:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    facts->unjudged = 0;
+
+    return NGX_OK;
 }

@@ -14,9 +14,6 @@
 
 #define NGX_HTTP_WAFCERT_POOL  1024
 
-/* in which the signatures of an upload are verified, at most */
-#define NGX_HTTP_WAFCERT_TURNS  32
-
 /* identifiers that are made at once */
 #define NGX_HTTP_WAFCERT_IDS   64
 

@@ -336,6 +336,7 @@ ngx_wafcert_load_record(ngx_wafcert_loader_t *l, u_char *id,
         bundle.facts.warnings = stored->warnings;
         bundle.facts.fault = ngx_min(stored->fault,
                                      bundle.facts.nchain - 1);
+        bundle.facts.unjudged = stored->rules < WAFCERT_STORED_RULES;
         rc = ngx_wafcert_load_put(l, id, stored, &bundle, verdict);
         wafcert_bundle_free(&bundle);
     }

@@ -194,6 +194,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     record->unusable = n->unusable;
     record->stale = n->stale;
     record->standing = NULL;
+    record->refusal = NULL;
     ngx_str_null(&record->taken);
     ngx_str_null(&record->not_allowed);
     ngx_str_null(&record->displaced);
@@ -206,6 +207,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     facts->many_hosts = 0;
     facts->handicap = n->handicap;
     facts->fault = n->fault;
+    facts->unjudged = n->unjudged;
     facts->nchain = 1;
 
     leaf->not_after = n->not_after;
@@ -412,6 +414,7 @@ ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     n->level = facts->level;
     n->handicap = facts->handicap;
     n->fault = facts->fault;
+    n->unjudged = facts->unjudged;
     n->name_len = change->name.len;
     n->serial_len = facts->serial_number.len / 2;
     n->cert_type_len = facts->cert_type.len;

@@ -74,6 +74,7 @@ typedef struct {
     u_char                   level;
     u_char                   handicap;
     u_char                   fault;
+    u_char                   unjudged;      /* wafcert_facts_t */
     u_char                   unusable;      /* OpenSSL has failed with it */
     u_char                   stale;         /* the WAF has another pair */
     u_char                   gone;          /* but the file is there yet */

@@ -63,6 +63,7 @@ typedef struct {
     ngx_str_t              cert_type;     /* "RSA-2048", "EC-P-256" */
     ngx_str_t              hosts;         /* each ends with a NUL byte */
     ngx_uint_t             many_hosts;    /* there are more than allowed */
+    ngx_uint_t             unjudged;      /* by the rules of today */
     int64_t                not_before;    /* ms since 1970 UTC */
     uint64_t               warnings;      /* wafcert_warning() */
     ngx_uint_t             fault;         /* the issuer in "chain" that they */

@@ -81,6 +81,7 @@ typedef struct {
     ngx_uint_t             unusable;      /* OpenSSL has failed with it */
     ngx_uint_t             stale;         /* the WAF has another pair */
     const wafcert_standing_t  *standing;
+    const wafcert_verdict_t   *refusal;   /* of today's rules, or NULL */
 } wafcert_record_t;
 
 
@@ -133,6 +134,7 @@ size_t wafcert_json_normalized(u_char *buf, const ngx_str_t *name,
  */
 
 #define WAFCERT_STORED_VERSION  1
+#define WAFCERT_STORED_RULES    1         /* of the verdict, as of today */
 #define WAFCERT_STORED_END      "\"}\n"   /* after the sealed key */
 
 /* a chain of certificates of the largest size that nginx serves is smaller */
@@ -149,6 +151,7 @@ typedef struct {
     ngx_str_t              content;       /* PEM */
     uint64_t               warnings;      /* wafcert_warning() */
     ngx_uint_t             fault;         /* as in wafcert_facts_t */
+    ngx_uint_t             rules;         /* it was judged by, or 0 */
 
     ngx_str_t              clear;         /* in the text that was read */
     ngx_str_t              sealed;

@@ -114,7 +114,7 @@ static ngx_int_t
 wafcert_stored_members(wafcert_stored_t *stored,
     const wafcert_json_abridged_t *abridged, wafcert_verdict_t *verdict)
 {
-    int64_t            sequence, revision, fault;
+    int64_t            sequence, revision, fault, rules;
     const json_t      *root;
     wafcert_record_t  *record;
 
@@ -150,6 +150,10 @@ wafcert_stored_members(wafcert_stored_t *stored,
 
     if (wafcert_stored_integer(&fault, root, "fault") == NGX_OK && fault > 0) {
         stored->fault = (ngx_uint_t) fault;
+    }
+
+    if (wafcert_stored_integer(&rules, root, "rules") == NGX_OK && rules > 0) {
+        stored->rules = (ngx_uint_t) rules;
     }
 
     stored->sequence = (uint64_t) sequence;

@@ -201,6 +201,10 @@ wafcert_json_stored(u_char *buf, const wafcert_stored_t *stored)
         wafcert_json_integer(&out, "fault", (int64_t) facts->fault);
     }
 
+    if (!facts->unjudged) {
+        wafcert_json_integer(&out, "rules", WAFCERT_STORED_RULES);
+    }
+
     if (record->stale) {
         wafcert_json_integer(&out, "stale", 1);
     }
@@ -475,11 +479,12 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
 {
     uint64_t          warnings;
     ngx_uint_t        i;
+    const char       *message;
     wafcert_warned_t  warned;
 
     warnings = wafcert_json_warnings(record, now);
 
-    if (warnings == 0) {
+    if (warnings == 0 && record->refusal == NULL) {
         return;
     }
 
@@ -507,6 +512,21 @@ wafcert_json_put_warnings(wafcert_json_out_t *out,
             wafcert_json_text(out, warned.value.data, warned.value.len);
         }
 
+        wafcert_json_puts(out, "\"");
+        wafcert_json_close(out, "}");
+    }
+
+    if (record->refusal) {
+        wafcert_json_comma(out);
+        wafcert_json_open(out, "{");
+        wafcert_json_cstring(out, "reason",
+                         wafcert_reason(record->refusal->reason)->slug);
+
+        message = record->refusal->message;
+
+        wafcert_json_member(out, "message");
+        wafcert_json_puts(out, "\"");
+        wafcert_json_text(out, (u_char *) message, strlen(message));
         wafcert_json_puts(out, "\"");
         wafcert_json_close(out, "}");
     }
