@@ -336,6 +336,13 @@ ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
         room = ngx_wafcert_blob_join_locked(shpool, room, size, size);
     }
 
+    /* it may be the first of its project */
+
+    if (room) {
+        size = offsetof(ngx_wafcert_project_t, name) + change->project.len;
+        room = ngx_wafcert_blob_join_locked(shpool, room, size, size);
+    }
+
     return room;
 }
 

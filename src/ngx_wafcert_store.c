@@ -202,6 +202,10 @@ ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
         return NGX_BUSY;
     }
 
+    if (change->op != NGX_WAFCERT_DELETE) {
+        ngx_wafcert_room_free_locked(store, change);
+    }
+
     if (project == NULL) {
         project = ngx_wafcert_project_add_locked(store, &change->project,
                                                  project_key);
@@ -250,8 +254,6 @@ ngx_wafcert_fill_slot_locked(ngx_wafcert_store_t *store,
     busy = slot - store->sh->slots + 1;
 
     if (change->op != NGX_WAFCERT_DELETE) {
-
-        ngx_wafcert_room_free_locked(store, change);
 
         n = ngx_wafcert_node_add_locked(store->shpool, &store->sh->issuers,
                                         change, slot->project, name_key);

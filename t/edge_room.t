@@ -249,6 +249,30 @@ $server->wait_for('a line of the log', sub {
 });
 pass('and no more are');
 
+
+# The first certificate of a project has room for that as well.  A page of the
+# zone is for no more than 16 of these.
+
+release(scalar @others);
+
+my %firsts = map { sprintf('new%061d', $_) => new_id() } 1 .. 17;
+
+@sockets = map {
+    asked('firsts', 'edge', POST => path('edge', $_), upload('first', 'rsa'),
+          "X-Id: $firsts{$_}")
+} sort keys %firsts;
+
+fill();
+
+my $failures = failures();
+
+answered('firsts', $_) for @sockets;
+$server->wait_for('what is recorded', sub {
+    failures() > $failures
+        || !grep { !known($_, $firsts{$_}) } keys %firsts
+});
+is(failures(), $failures, 'so have the first certificates of projects');
+
 undef $waf;
 $server->stop;
 
