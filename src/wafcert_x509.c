@@ -54,7 +54,8 @@ static void wafcert_x509_weigh_names(wafcert_x509_t *cert,
     const ngx_str_t *names);
 static ngx_int_t wafcert_x509_plain_spki(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_malformed(const ngx_str_t *der,
-    ngx_uint_t block, const char *words, wafcert_verdict_t *verdict);
+    ngx_uint_t block, wafcert_reason_e reason, const char *words,
+    wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_x509_names(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_name(BIO *bio, const X509_NAME *name,
@@ -73,13 +74,15 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     const ngx_str_t *der, ngx_uint_t block, ngx_uint_t issuer,
     wafcert_verdict_t *verdict)
 {
-    char             words[128];
-    ngx_int_t        rc;
-    const char      *fault;
-    wafcert_x509_t  *cert;
+    char               words[128];
+    ngx_int_t          rc;
+    const char        *fault;
+    wafcert_x509_t    *cert;
+    wafcert_reason_e   reason;
 
     if (wafcert_der_whole(der, words, sizeof(words)) != NGX_OK) {
-        return wafcert_x509_malformed(der, block, words, verdict);
+        return wafcert_x509_malformed(der, block, WAFCERT_CONTENT_DER, words,
+                                      verdict);
     }
 
     cert = wafcert_x509_lookup(validator, der);
@@ -94,6 +97,7 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
         return NGX_ERROR;
     }
 
+    cert->reason = WAFCERT_CONTENT_DER;
     cert->der.len = der->len;
     cert->der.data = (u_char *) cert + sizeof(wafcert_x509_t);
 
@@ -116,10 +120,11 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     }
 
     if (rc != NGX_OK) {
+        reason = cert->reason;
         wafcert_x509_free(cert);
 
         if (rc == NGX_DECLINED && fault) {
-            return wafcert_x509_malformed(der, block, fault, verdict);
+            return wafcert_x509_malformed(der, block, reason, fault, verdict);
         }
 
         return rc;
@@ -256,14 +261,16 @@ wafcert_x509_limit(wafcert_validator_t *validator, const wafcert_x509_t *cert,
     }
 
     if (!cert->strict) {
-        return wafcert_x509_malformed(&cert->der, block, "has lengths, tags "
-                                      "or a depth that no certificate has",
-                                      verdict);
+        return wafcert_x509_malformed(&cert->der, block, WAFCERT_CONTENT_DER,
+                                      "has lengths, tags or a depth that no "
+                                      "certificate has", verdict);
     }
 
     if (!cert->strict_names) {
-        return wafcert_x509_malformed(&cert->der, block, "has alternative "
-                                      "names that cannot be read", verdict);
+        return wafcert_x509_malformed(&cert->der, block,
+                                      WAFCERT_CERT_MALFORMED_EXTENSION,
+                                      "has alternative names that cannot be "
+                                      "read", verdict);
     }
 
     validator->parts += cert->parts;
@@ -302,6 +309,7 @@ wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
     rc = wafcert_x509_hosts(validator, cert);
 
     if (rc == NGX_DECLINED) {
+        cert->reason = WAFCERT_CERT_MALFORMED_EXTENSION;
         *fault = "has alternative names that cannot be read";
     }
 
@@ -344,7 +352,8 @@ wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
     cert->negative = (ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER);
 
     if (wafcert_x509_decode_extensions(cert) != NGX_OK) {
-        *fault = "has alternative names that cannot be read";
+        cert->reason = WAFCERT_CERT_DUPLICATE_EXTENSION;
+        *fault = "has the extension of alternative names twice";
         return NGX_DECLINED;
     }
 
@@ -656,7 +665,7 @@ wafcert_x509_plain_spki(wafcert_x509_t *cert)
 
 static ngx_int_t
 wafcert_x509_malformed(const ngx_str_t *der, ngx_uint_t block,
-    const char *words, wafcert_verdict_t *verdict)
+    wafcert_reason_e reason, const char *words, wafcert_verdict_t *verdict)
 {
     const char          *what;
     wafcert_pem_type_e   type;
@@ -664,7 +673,7 @@ wafcert_x509_malformed(const ngx_str_t *der, ngx_uint_t block,
     what = wafcert_der_what(der, &type);
 
     if (what == NULL || type == WAFCERT_PEM_CERTIFICATE) {
-        return wafcert_refuse(verdict, WAFCERT_CONTENT_DER,
+        return wafcert_refuse(verdict, reason,
                               "block %lu of content cannot be read: the DER "
                               "%s", (u_long) block, words);
     }

@@ -95,6 +95,7 @@ typedef struct {
     unsigned                cached:1;
 
     ngx_uint_t              path_length;    /* of a CA */
+    wafcert_reason_e        reason;         /* why it cannot be read */
     uint64_t                faults;         /* of an issuer, as warnings */
     NAME_CONSTRAINTS       *constraints;    /* the same, or NULL */
 

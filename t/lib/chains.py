@@ -480,6 +480,10 @@ def leaves():
     single('leaf-usage-twice', 'cert_duplicate_extension!', more=[usage(0)])
     single('leaf-usage-unreadable', 'cert_malformed_extension!',
            usage=extension('2.5.29.15', SPOILED, True))
+    single('leaf-names-twice', 'cert_duplicate_extension!',
+           more=[alternatives(dns(HOST))])
+    single('leaf-names-odd', 'cert_malformed_extension!',
+           names=extension('2.5.29.17', SPOILED))
     single('leaf-names-unreadable', 'cert_malformed_extension!',
            names=extension('2.5.29.17', b''))
     single('leaf-info-access-unreadable', 'leaf_malformed_extension',

@@ -394,8 +394,8 @@ static const row_t  bad[] = {
       NULL },
     { "date", "k.pk8", REPAIR, WAFCERT_CONTENT_DER, "date", 0, NULL },
     { "version", "k.pk8", REPAIR, WAFCERT_CONTENT_DER, "serial", 0, NULL },
-    { "badsan", "k.pk8", REPAIR, WAFCERT_CONTENT_DER, "alternative", 0,
-      NULL },
+    { "badsan", "k.pk8", REPAIR, WAFCERT_CERT_MALFORMED_EXTENSION,
+      "alternative", 0, NULL },
     { "longname", "k.pk8", REPAIR, WAFCERT_CONTENT_DER, "a name", 0, NULL },
     { "comments", "k.pk8", REPAIR, WAFCERT_CONTENT_DER, "extensions", 0,
       NULL },
@@ -840,7 +840,7 @@ test_half(void **state)
         rc = NGX_DECLINED;
 
         if (row->reason >= WAFCERT_CONTENT_NO_PEM
-            && row->reason <= WAFCERT_CERT_KEY_TYPE)
+            && row->reason <= WAFCERT_CERT_MALFORMED_EXTENSION)
         {
             rc = judge_half(&content, NULL, row->chain, &bundle, &verdict);
             assert_int_equal(verdict.reason, row->reason);
