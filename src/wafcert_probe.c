@@ -83,6 +83,7 @@ wafcert_probe_key(const wafcert_key_t *key, const X509 *leaf)
     const ASN1_BIT_STRING  *point;
 
     if (wafcert_private_reread(&private, key) != NGX_OK) {
+        ERR_raise(ERR_LIB_EVP, EVP_R_DECODE_ERROR);
         return NULL;
     }
 

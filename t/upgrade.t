@@ -23,8 +23,9 @@
 # and the project "order" has order-1 to order-5, of which the second was
 # renamed and then renewed with what "ec" has, and the fourth deleted.
 #
-# t/data/state-2.tar.gz is alike.  There "project" has "named" and "curve", both
-# for curve.upgrade.test, the second one newer: the key of its issuer spells the
+# t/data/state-2.tar.gz was made by commit 7d4218e, from which the refusal of
+# such a curve had been taken.  There "project" has "named" and "curve", both for
+# curve.upgrade.test, the second one newer: the key of its issuer spells the
 # parameters of its curve out, which was accepted once.
 
 use strict;
