@@ -178,6 +178,7 @@ typedef void (*ngx_http_wafcert_event_pt)(ngx_http_request_t *r,
 
 typedef struct ngx_http_wafcert_iam_s      ngx_http_wafcert_iam_t;
 typedef struct ngx_http_wafcert_list_s     ngx_http_wafcert_list_t;
+typedef struct ngx_http_wafcert_serves_s   ngx_http_wafcert_serves_t;
 typedef struct ngx_http_wafcert_record_s   ngx_http_wafcert_record_t;
 typedef struct ngx_http_wafcert_capture_s  ngx_http_wafcert_capture_t;
 
@@ -221,6 +222,7 @@ struct ngx_http_wafcert_ctx_s {
     ngx_wafcert_survey_t          won;
 
     ngx_http_wafcert_list_t      *list;
+    ngx_http_wafcert_serves_t    *serves;
 
     /* on its way through an edge */
     ngx_http_wafcert_record_t    *record;         /* NULL: none is made */

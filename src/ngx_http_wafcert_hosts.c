@@ -12,15 +12,37 @@
 #define NGX_HTTP_WAFCERT_PLACES      1000
 #define NGX_HTTP_WAFCERT_PLACE_SIZE  2560
 
+/* that are sorted, or looked up, with something else in the same turn */
+#define NGX_HTTP_WAFCERT_PLACES_STEP  200
+
 /* what servers have of a name, looked up in a turn */
 #define NGX_HTTP_WAFCERT_VIEWS       1000
 
 
+struct ngx_http_wafcert_serves_s {
+    ngx_wafcert_view_t       view;
+    ngx_wafcert_name_t       name;
+    int64_t                  now;
+    ngx_wafcert_place_t     *places;        /* of "total", once there is room */
+    ngx_uint_t               max;
+    ngx_uint_t               total;
+    ngx_uint_t               sent;
+    ngx_buf_t               *b;
+};
+
+
 static ngx_int_t ngx_http_wafcert_serves_name(ngx_http_request_t *r,
     ngx_str_t *arg, ngx_wafcert_name_t *name);
-static ngx_wafcert_place_t *ngx_http_wafcert_serves_places(
-    ngx_http_request_t *r, ngx_wafcert_view_t *view, ngx_str_t *project,
-    ngx_wafcert_name_t *name, int64_t now, ngx_uint_t *n);
+static void ngx_http_wafcert_serves_later(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_serves_step(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_serves_find(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_serves_order(ngx_http_request_t *r,
+    ngx_http_wafcert_serves_t *serves);
+static ngx_int_t ngx_http_wafcert_serves_items(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_name_warnings(ngx_http_request_t *r,
     wafcert_record_t *record);
 static ngx_int_t ngx_http_wafcert_survey(ngx_http_request_t *r,
@@ -75,24 +97,19 @@ static const wafcert_standing_t  ngx_http_wafcert_handicapped = {
 ngx_int_t
 ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
 {
-    u_char                       *p;
-    int64_t                       now;
-    ngx_buf_t                    *b;
-    ngx_int_t                     rc;
-    ngx_uint_t                    i, n, total;
-    ngx_wafcert_copy_t            copy;
-    ngx_wafcert_name_t            name;
-    ngx_wafcert_view_t            view;
-    ngx_wafcert_place_t          *places;
-    ngx_http_wafcert_ctx_t       *ctx;
-    ngx_http_wafcert_view_t      *served;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
-    u_char                        item[NGX_WAFCERT_ITEM_MAX];
+    ngx_int_t                   rc;
+    ngx_http_wafcert_ctx_t     *ctx;
+    ngx_http_wafcert_view_t    *served;
+    ngx_http_wafcert_serves_t  *serves;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    rc = ngx_http_wafcert_serves_name(r, arg, &name);
+    serves = ngx_pcalloc(r->pool, sizeof(ngx_http_wafcert_serves_t));
+    if (serves == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_wafcert_serves_name(r, arg, &serves->name);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_wafcert_refuse(r);
@@ -107,58 +124,195 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
         return rc;
     }
 
-    ngx_memzero(&view, sizeof(ngx_wafcert_view_t));
-    view.level = WAFCERT_LEVEL_DEFAULT;
-
-    served = ngx_http_wafcert_project_view(r, &ctx->project, &name.host);
+    served = ngx_http_wafcert_project_view(r, &ctx->project,
+                                           &serves->name.host);
 
     if (served) {
-        view = served->view;
+        serves->view = served->view;
+
+    } else {
+        serves->view.level = WAFCERT_LEVEL_DEFAULT;
     }
 
-    now = ngx_http_wafcert_now();
+    serves->now = ngx_http_wafcert_now();
+    serves->max = 16;
+    ctx->serves = serves;
 
-    places = ngx_http_wafcert_serves_places(r, &view, &ctx->project, &name,
-                                            now, &total);
-    if (places == NULL) {
+    rc = ngx_http_wafcert_serves_step(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+
+        ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_serves_later);
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+
+        return NGX_DONE;
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_wafcert_serves_later(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_wafcert_serves_step(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        return;
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* NGX_AGAIN: there are many, and others have their turn first */
+
+static ngx_int_t
+ngx_http_wafcert_serves_step(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t                   rc;
+    ngx_http_wafcert_serves_t  *serves;
+
+    serves = ctx->serves;
+    rc = NGX_OK;
+
+    if (serves->places == NULL) {
+        rc = ngx_http_wafcert_serves_find(r, ctx);
+    }
+
+    if (rc == NGX_OK && serves->b == NULL) {
+        rc = ngx_http_wafcert_serves_order(r, serves);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_wafcert_serves_items(r, ctx);
+    }
+
+    if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    n = ngx_min(total, NGX_HTTP_WAFCERT_PLACES);
+    return (rc == NGX_OK) ? ngx_http_wafcert_answer(r, serves->b, 0) : rc;
+}
+
+
+/* all of them; there may be more when they are asked for */
+
+static ngx_int_t
+ngx_http_wafcert_serves_find(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_wafcert_place_t          *places;
+    ngx_http_wafcert_serves_t    *serves;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+
+    serves = ctx->serves;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    places = ngx_palloc(r->pool, serves->max * sizeof(ngx_wafcert_place_t));
+    if (places == NULL) {
+        return NGX_ERROR;
+    }
+
+    serves->total = ngx_wafcert_places(wlcf->shm_zone->data, &serves->view,
+                                       &ctx->project, &serves->name,
+                                       serves->now, places, serves->max);
+
+    if (serves->total > serves->max) {
+        ngx_pfree(r->pool, places);
+        serves->max = serves->total + NGX_HTTP_WAFCERT_PLACES_STEP;
+        return NGX_AGAIN;
+    }
+
+    serves->places = places;
+
+    return (serves->total > NGX_HTTP_WAFCERT_PLACES_STEP) ? NGX_AGAIN
+                                                          : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_serves_order(ngx_http_request_t *r,
+    ngx_http_wafcert_serves_t *serves)
+{
+    ngx_buf_t   *b;
+    ngx_uint_t   n;
+
+    ngx_wafcert_places_sort(serves->places, serves->total);
+
+    n = ngx_min(serves->total, NGX_HTTP_WAFCERT_PLACES);
 
     b = ngx_http_wafcert_buf(r->pool, (n + 1) * NGX_HTTP_WAFCERT_PLACE_SIZE, 0);
     if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
-    b->last = ngx_sprintf(b->last, "{\"total\":%ui,\"items\":[", total);
-    p = b->last;
+    b->last = ngx_sprintf(b->last, "{\"total\":%ui,\"items\":[",
+                          serves->total);
+    serves->b = b;
 
-    for (i = 0; i < n; i++) {
+    return (serves->total > NGX_HTTP_WAFCERT_PLACES_STEP) ? NGX_AGAIN
+                                                          : NGX_OK;
+}
 
-        if (ngx_wafcert_place_item(wlcf->shm_zone->data, &ctx->project,
-                                   &places[i], &copy, item)
+
+/* what is deleted meanwhile is left out */
+
+static ngx_int_t
+ngx_http_wafcert_serves_items(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_buf_t                    *b;
+    ngx_uint_t                    n, last;
+    ngx_wafcert_copy_t            copy;
+    ngx_wafcert_place_t          *place;
+    ngx_http_wafcert_serves_t    *serves;
+    ngx_http_wafcert_loc_conf_t  *wlcf;
+    u_char                        item[NGX_WAFCERT_ITEM_MAX];
+
+    serves = ctx->serves;
+    b = serves->b;
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
+
+    n = ngx_min(serves->total, NGX_HTTP_WAFCERT_PLACES);
+    last = ngx_min(n, serves->sent + NGX_HTTP_WAFCERT_PLACES_STEP);
+
+    for ( /* void */ ; serves->sent < last; serves->sent++) {
+        place = &serves->places[serves->sent];
+
+        if (ngx_wafcert_place_item(wlcf->shm_zone->data, &ctx->project, place,
+                                   &copy, item)
             != NGX_OK)
         {
             continue;
         }
 
-        if (b->last != p) {
+        if (b->last[-1] != '[') {
             *b->last++ = ',';
         }
 
-        copy.record.standing = &ngx_http_wafcert_standings[places[i].standing];
+        copy.record.standing = &ngx_http_wafcert_standings[place->standing];
 
-        if (places[i].standing == NGX_WAFCERT_SERVED && copy.facts.handicap) {
+        if (place->standing == NGX_WAFCERT_SERVED && copy.facts.handicap) {
             copy.record.standing = &ngx_http_wafcert_handicapped;
         }
 
-        b->last += wafcert_json_item(b->last, &copy.record, 0, now);
+        b->last += wafcert_json_item(b->last, &copy.record, 0, serves->now);
+    }
+
+    if (serves->sent < n) {
+        return NGX_AGAIN;
     }
 
     b->last = ngx_cpymem(b->last, "]}\n", 3);
 
-    return ngx_http_wafcert_answer(r, b, 0);
+    return NGX_OK;
 }
 
 
@@ -191,36 +345,6 @@ ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
     }
 
     return NGX_OK;
-}
-
-
-/* all of them, in their order; there may be more when they are asked for */
-
-static ngx_wafcert_place_t *
-ngx_http_wafcert_serves_places(ngx_http_request_t *r,
-    ngx_wafcert_view_t *view, ngx_str_t *project, ngx_wafcert_name_t *name,
-    int64_t now, ngx_uint_t *n)
-{
-    ngx_uint_t                    max;
-    ngx_wafcert_place_t          *places;
-    ngx_http_wafcert_loc_conf_t  *wlcf;
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
-
-    for (max = 16; /* void */ ; max = *n) {
-
-        places = ngx_palloc(r->pool, max * sizeof(ngx_wafcert_place_t));
-        if (places == NULL) {
-            return NULL;
-        }
-
-        *n = ngx_wafcert_places(wlcf->shm_zone->data, view, project, name,
-                                now, places, max);
-        if (*n <= max) {
-            ngx_wafcert_places_sort(places, *n);
-            return places;
-        }
-    }
 }
 
 
