@@ -514,6 +514,10 @@ ngx_int_t ngx_http_wafcert_send_header(ngx_http_request_t *r,
 void ngx_http_wafcert_set_event(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_event_pt handler);
 
+/* Other requests come first, and then the event; or not. */
+void ngx_http_wafcert_next_turn(ngx_http_wafcert_ctx_t *ctx);
+void ngx_http_wafcert_no_turn(ngx_http_wafcert_ctx_t *ctx);
+
 /* Notes which certificate the request is about, for log and variables. */
 void ngx_http_wafcert_about(ngx_http_wafcert_ctx_t *ctx,
     const wafcert_record_t *record);

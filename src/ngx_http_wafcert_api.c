@@ -205,13 +205,7 @@ ngx_http_wafcert_cleanup(void *data)
         ngx_http_wafcert_body_gone();
     }
 
-    if (ctx->event.timer_set) {
-        ngx_del_timer(&ctx->event);
-    }
-
-    if (ctx->event.posted) {
-        ngx_delete_posted_event(&ctx->event);
-    }
+    ngx_http_wafcert_no_turn(ctx);
 }
 
 
@@ -765,7 +759,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
         r->main->count++;
 
         ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_show_later);
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
 
         return NGX_DONE;
     }
@@ -783,7 +777,7 @@ ngx_http_wafcert_show_later(ngx_http_request_t *r,
     rc = ngx_http_wafcert_show_current(r, ctx);
 
     if (rc == NGX_AGAIN) {
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         return;
     }
 

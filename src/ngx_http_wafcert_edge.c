@@ -463,7 +463,7 @@ ngx_http_wafcert_edge_proceed(ngx_http_request_t *r,
     rc = ngx_http_wafcert_edge_judge(r, ctx);
 
     if (rc == NGX_AGAIN) {
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         return;
     }
 

@@ -144,7 +144,7 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
         r->main->count++;
 
         ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_serves_later);
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
 
         return NGX_DONE;
     }
@@ -162,7 +162,7 @@ ngx_http_wafcert_serves_later(ngx_http_request_t *r,
     rc = ngx_http_wafcert_serves_step(r, ctx);
 
     if (rc == NGX_AGAIN) {
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         return;
     }
 

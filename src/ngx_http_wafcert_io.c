@@ -9,6 +9,7 @@
 
 #define NGX_HTTP_WAFCERT_BODY_MIN  16384
 #define NGX_HTTP_WAFCERT_STACK     32768
+#define NGX_HTTP_WAFCERT_TURN      60000   /* ms, but it comes at once */
 
 
 static void ngx_http_wafcert_body_event(ngx_http_request_t *r);
@@ -687,6 +688,29 @@ ngx_http_wafcert_set_event(ngx_http_request_t *r,
 }
 
 
+/* A worker that is told to exit waits for what has a timer, and no more. */
+
+void
+ngx_http_wafcert_next_turn(ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_post_event(&ctx->event, &ngx_posted_next_events);
+    ngx_add_timer(&ctx->event, NGX_HTTP_WAFCERT_TURN);
+}
+
+
+void
+ngx_http_wafcert_no_turn(ngx_http_wafcert_ctx_t *ctx)
+{
+    if (ctx->event.timer_set) {
+        ngx_del_timer(&ctx->event);
+    }
+
+    if (ctx->event.posted) {
+        ngx_delete_posted_event(&ctx->event);
+    }
+}
+
+
 static void
 ngx_http_wafcert_event(ngx_event_t *ev)
 {
@@ -697,6 +721,8 @@ ngx_http_wafcert_event(ngx_event_t *ev)
     ctx = ev->data;
     r = ctx->request;
     c = r->connection;
+
+    ngx_http_wafcert_no_turn(ctx);
 
     ngx_http_set_log_request(c->log, r);
 

@@ -335,9 +335,7 @@ ngx_http_wafcert_list_proceed(ngx_http_request_t *r,
 
     list = ctx->list;
 
-    if (ctx->event.posted) {
-        ngx_delete_posted_event(&ctx->event);
-    }
+    ngx_http_wafcert_no_turn(ctx);
 
     list->won.seen = 0;
 
@@ -353,7 +351,7 @@ ngx_http_wafcert_list_proceed(ngx_http_request_t *r,
     }
 
     if (rc == NGX_AGAIN) {
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         return;
     }
 

@@ -779,7 +779,7 @@ ngx_http_wafcert_record_change(ngx_http_request_t *r,
 
     } else if (rc == NGX_AGAIN) {
         ngx_memcpy(ctx->change.blocked, ctx->change.id, NGX_WAFCERT_ID_LEN);
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         rc = NGX_BUSY;
     }
 

@@ -200,7 +200,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     rc = ctx->prepared ? NGX_OK : ngx_http_wafcert_prepare(r, ctx);
 
     if (rc == NGX_AGAIN) {
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         return NGX_DONE;
     }
 
@@ -255,7 +255,7 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     }
 
     if (rc == NGX_AGAIN) {
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
         return NGX_DONE;
     }
 
@@ -838,7 +838,7 @@ ngx_http_wafcert_done(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
         && ngx_http_wafcert_serve_warnings(r, record) == NGX_AGAIN)
     {
         ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_done_later);
-        ngx_post_event(&ctx->event, &ngx_posted_next_events);
+        ngx_http_wafcert_next_turn(ctx);
 
         return NGX_DONE;
     }

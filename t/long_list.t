@@ -274,6 +274,21 @@ for my $bytes (0, 1, 1000, 40_000, 100_000) {
 is($server->request(GET => '?exp_status=1')->json->{total}, 0,
    'clients go away, the worker is there');
 
+
+# A worker that is told to exit first ends what it does in turns.
+
+my ($worker) = $server->workers;
+kill STOP => $worker;
+my @sockets = map { $server->send(GET => '?exp_status=1') } 1 .. 50;
+kill CONT => $worker;
+sleep 0.02;
+kill QUIT => $worker;
+
+is(scalar(grep { my $answer = eval { Wafcert::Server::read_answer($_) };
+                 $answer && $answer->{status} == 200 } @sockets), 50,
+   'a worker that exits answers the lists that it has begun');
+
+
 sub read_some {
     my ($bytes) = @_;
 
