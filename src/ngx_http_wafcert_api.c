@@ -869,7 +869,8 @@ ngx_http_wafcert_review(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     verdict = ngx_palloc(r->pool, sizeof(wafcert_verdict_t));
 
     if (verdict == NULL
-        || ngx_http_wafcert_current_pem(r, ctx, content, &key) != NGX_OK)
+        || (content->data == NULL
+            && ngx_http_wafcert_current_pem(r, ctx, content, &key) != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

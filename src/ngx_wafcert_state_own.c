@@ -170,8 +170,9 @@ ngx_wafcert_own_judge(ngx_wafcert_own_t *own)
     if (own->sealed > 1 && own->opened == 0) {
         ngx_log_error(NGX_LOG_EMERG, own->log, 0,
                       "state directory \"%s\" has %ui records, all of them "
-                      "under another seal key: configure that, seal them "
-                      "again with tools/rekey, or choose another directory",
+                      "under another seal key, or edited: configure that "
+                      "key, seal them again with tools/rekey, or choose "
+                      "another directory",
                       state->path, own->sealed);
         return NGX_ERROR;
     }
