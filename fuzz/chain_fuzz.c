@@ -78,8 +78,6 @@ static void fuzz_flip(fuzz_choices_t *choices, fuzz_cert_t *cert);
 static void fuzz_name(X509_NAME *name, ngx_uint_t n);
 static void fuzz_send(fuzz_choices_t *choices);
 static void fuzz_append(X509 *x509);
-static ngx_int_t fuzz_validate(wafcert_bundle_t *bundle,
-    wafcert_verdict_t *verdict);
 static void fuzz_judge(ngx_uint_t right, const char *found);
 static void fuzz_accepted(const wafcert_bundle_t *bundle);
 static void fuzz_refused(const wafcert_verdict_t *verdict);
@@ -153,6 +151,8 @@ static const fuzz_extension_t  fuzz_hosts[] = {
 };
 
 
+static const wafcert_policy_t  fuzz_policy = { .chain = WAFCERT_CHAIN_REPAIR };
+
 static wafcert_validator_t  *fuzz_validator;
 static EVP_PKEY             *fuzz_keys[FUZZ_KEYS];
 static ngx_str_t             fuzz_leaf_key;
@@ -192,7 +192,8 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t size)
     fuzz_content.len = 0;
     fuzz_send(&choices);
 
-    rc = fuzz_validate(&bundle, &verdict);
+    rc = fuzz_validate(fuzz_validator, &bundle, &fuzz_content, &fuzz_leaf_key,
+                       &fuzz_policy, FUZZ_NOW * 1000, &verdict);
 
     if (rc == NGX_OK) {
         fuzz_accepted(&bundle);
@@ -542,25 +543,6 @@ fuzz_append(X509 *x509)
     fuzz_content.len += len;
 
     BIO_free(bio);
-}
-
-
-static ngx_int_t
-fuzz_validate(wafcert_bundle_t *bundle, wafcert_verdict_t *verdict)
-{
-    ngx_int_t         rc;
-    wafcert_policy_t  policy;
-
-    ngx_memzero(&policy, sizeof(wafcert_policy_t));
-    policy.patient = 1;
-
-    do {
-        rc = wafcert_validate(fuzz_validator, bundle, &fuzz_content,
-                              &fuzz_leaf_key, &policy, FUZZ_NOW * 1000,
-                              verdict);
-    } while (rc == NGX_AGAIN);
-
-    return rc;
 }
 
 

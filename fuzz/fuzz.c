@@ -56,6 +56,30 @@ fuzz_clock(void)
 }
 
 
+ngx_int_t
+fuzz_validate(wafcert_validator_t *validator, wafcert_bundle_t *bundle,
+    const ngx_str_t *content, const ngx_str_t *key,
+    const wafcert_policy_t *policy, int64_t now, wafcert_verdict_t *verdict)
+{
+    ngx_int_t         rc;
+    ngx_uint_t        turns;
+    wafcert_policy_t  patient;
+
+    patient = *policy;
+    patient.patient = 1;
+    turns = 0;
+
+    do {
+        rc = wafcert_validate(validator, bundle, content, key, &patient, now,
+                              verdict);
+        fuzz_assert(++turns < 200);
+
+    } while (rc == NGX_AGAIN);
+
+    return rc;
+}
+
+
 void
 fuzz_refusal(const wafcert_verdict_t *verdict, const ngx_str_t *secret)
 {

@@ -45,6 +45,14 @@ void fuzz_fail(const char *file, int line, const char *condition)
 void fuzz_timed(void (*work)(const ngx_str_t *text), const ngx_str_t *text);
 
 /*
+ * wafcert_validate(), in as many turns as it takes: what is verified does not
+ * depend on time.
+ */
+ngx_int_t fuzz_validate(wafcert_validator_t *validator,
+    wafcert_bundle_t *bundle, const ngx_str_t *content, const ngx_str_t *key,
+    const wafcert_policy_t *policy, int64_t now, wafcert_verdict_t *verdict);
+
+/*
  * A refusal has a reason and a sentence, makes a JSON document, and tells
  * nothing of what is secret.
  */

@@ -32,9 +32,6 @@ static void fuzz_judge(const wafcert_upload_t *upload,
 static void fuzz_plain(const wafcert_upload_t *upload,
     const wafcert_policy_t *policy, ngx_int_t rc,
     const wafcert_bundle_t *bundle, const wafcert_verdict_t *verdict);
-static ngx_int_t fuzz_validate(wafcert_bundle_t *bundle,
-    const ngx_str_t *content, const ngx_str_t *key,
-    const wafcert_policy_t *policy, int64_t now, wafcert_verdict_t *verdict);
 static void fuzz_again(const wafcert_bundle_t *bundle,
     const wafcert_policy_t *policy);
 static json_t *fuzz_render(const wafcert_bundle_t *bundle, ngx_uint_t parts);
@@ -136,8 +133,8 @@ fuzz_judge(const wafcert_upload_t *upload, const wafcert_policy_t *policy)
     wafcert_bundle_t   bundle;
     wafcert_verdict_t  verdict;
 
-    rc = fuzz_validate(&bundle, &upload->content, &upload->key, policy,
-                       FUZZ_NOW, &verdict);
+    rc = fuzz_validate(fuzz_validator, &bundle, &upload->content,
+                       &upload->key, policy, FUZZ_NOW, &verdict);
 
     fuzz_plain(upload, policy, rc, &bundle, &verdict);
 
@@ -183,32 +180,6 @@ fuzz_plain(const wafcert_upload_t *upload, const wafcert_policy_t *policy,
 }
 
 
-/* In as many turns as it takes: what is verified does not depend on time. */
-
-static ngx_int_t
-fuzz_validate(wafcert_bundle_t *bundle, const ngx_str_t *content,
-    const ngx_str_t *key, const wafcert_policy_t *policy, int64_t now,
-    wafcert_verdict_t *verdict)
-{
-    ngx_int_t         rc;
-    ngx_uint_t        turns;
-    wafcert_policy_t  patient;
-
-    patient = *policy;
-    patient.patient = 1;
-    turns = 0;
-
-    do {
-        rc = wafcert_validate(fuzz_validator, bundle, content, key, &patient,
-                              now, verdict);
-        fuzz_assert(++turns < 200);
-
-    } while (rc == NGX_AGAIN);
-
-    return rc;
-}
-
-
 /* What an answer shows can be sent again, and stays what it is. */
 
 static void
@@ -229,8 +200,8 @@ fuzz_again(const wafcert_bundle_t *bundle, const wafcert_policy_t *policy)
     content = fuzz_member(root, "content");
     key = fuzz_member(root, "key");
 
-    fuzz_assert(fuzz_validate(&again, &content, &key, policy, FUZZ_NOW,
-                              &verdict)
+    fuzz_assert(fuzz_validate(fuzz_validator, &again, &content, &key, policy,
+                              FUZZ_NOW, &verdict)
                 == NGX_OK);
 
     gone = FUZZ_GONE;
