@@ -175,6 +175,8 @@ typedef struct ngx_http_wafcert_ctx_s  ngx_http_wafcert_ctx_t;
 typedef void (*ngx_http_wafcert_handler_pt)(ngx_http_request_t *r);
 typedef void (*ngx_http_wafcert_event_pt)(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+typedef ngx_int_t (*ngx_http_wafcert_step_pt)(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 
 typedef struct ngx_http_wafcert_iam_s      ngx_http_wafcert_iam_t;
 typedef struct ngx_http_wafcert_list_s     ngx_http_wafcert_list_t;
@@ -235,6 +237,7 @@ struct ngx_http_wafcert_ctx_s {
     /* to go on later: for ngx_add_timer() and ngx_post_event() */
     ngx_event_t                   event;
     ngx_http_wafcert_event_pt     event_handler;
+    ngx_http_wafcert_step_pt      step;
 
     /* what the variables tell */
     ngx_str_t                     name;
@@ -513,6 +516,13 @@ ngx_int_t ngx_http_wafcert_send_header(ngx_http_request_t *r,
  */
 void ngx_http_wafcert_set_event(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_event_pt handler);
+
+/*
+ * Takes steps until one returns another code than NGX_AGAIN, each in a turn of
+ * its own; to be called, and returned, by the content handler.
+ */
+ngx_int_t ngx_http_wafcert_in_turns(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_step_pt step);
 
 /* Other requests come first, and then the event; or not. */
 void ngx_http_wafcert_next_turn(ngx_http_wafcert_ctx_t *ctx);

@@ -34,8 +34,6 @@ static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
 static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
-static void ngx_http_wafcert_show_later(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_review(ngx_http_request_t *r,
@@ -753,35 +751,7 @@ ngx_http_wafcert_show(ngx_http_request_t *r)
 
     ngx_http_wafcert_about(ctx, &ctx->current.record);
 
-    rc = ngx_http_wafcert_show_current(r, ctx);
-
-    if (rc == NGX_AGAIN) {
-        r->main->count++;
-
-        ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_show_later);
-        ngx_http_wafcert_next_turn(ctx);
-
-        return NGX_DONE;
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_http_wafcert_show_later(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_http_wafcert_show_current(r, ctx);
-
-    if (rc == NGX_AGAIN) {
-        ngx_http_wafcert_next_turn(ctx);
-        return;
-    }
-
-    ngx_http_finalize_request(r, rc);
+    return ngx_http_wafcert_in_turns(r, ctx, ngx_http_wafcert_show_current);
 }
 
 

@@ -33,8 +33,6 @@ struct ngx_http_wafcert_serves_s {
 
 static ngx_int_t ngx_http_wafcert_serves_name(ngx_http_request_t *r,
     ngx_str_t *arg, ngx_wafcert_name_t *name);
-static void ngx_http_wafcert_serves_later(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_serves_step(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_serves_find(ngx_http_request_t *r,
@@ -138,35 +136,7 @@ ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg)
     serves->max = 16;
     ctx->serves = serves;
 
-    rc = ngx_http_wafcert_serves_step(r, ctx);
-
-    if (rc == NGX_AGAIN) {
-        r->main->count++;
-
-        ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_serves_later);
-        ngx_http_wafcert_next_turn(ctx);
-
-        return NGX_DONE;
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_http_wafcert_serves_later(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_http_wafcert_serves_step(r, ctx);
-
-    if (rc == NGX_AGAIN) {
-        ngx_http_wafcert_next_turn(ctx);
-        return;
-    }
-
-    ngx_http_finalize_request(r, rc);
+    return ngx_http_wafcert_in_turns(r, ctx, ngx_http_wafcert_serves_step);
 }
 
 
@@ -180,25 +150,31 @@ ngx_http_wafcert_serves_step(ngx_http_request_t *r,
     ngx_http_wafcert_serves_t  *serves;
 
     serves = ctx->serves;
-    rc = NGX_OK;
 
-    if (serves->places == NULL) {
-        rc = ngx_http_wafcert_serves_find(r, ctx);
-    }
+    do {
+        if (serves->places == NULL) {
+            rc = ngx_http_wafcert_serves_find(r, ctx);
 
-    if (rc == NGX_OK && serves->b == NULL) {
-        rc = ngx_http_wafcert_serves_order(r, serves);
-    }
+        } else if (serves->b == NULL) {
+            rc = ngx_http_wafcert_serves_order(r, serves);
 
-    if (rc == NGX_OK) {
-        rc = ngx_http_wafcert_serves_items(r, ctx);
-    }
+        } else {
+            rc = ngx_http_wafcert_serves_items(r, ctx);
+        }
 
-    if (rc == NGX_ERROR) {
+    } while (rc == NGX_OK && serves->total <= NGX_HTTP_WAFCERT_PLACES_STEP);
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_AGAIN;
+
+    case NGX_DONE:
+        return ngx_http_wafcert_answer(r, serves->b, 0);
+
+    default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    return (rc == NGX_OK) ? ngx_http_wafcert_answer(r, serves->b, 0) : rc;
 }
 
 
@@ -227,13 +203,12 @@ ngx_http_wafcert_serves_find(ngx_http_request_t *r,
     if (serves->total > serves->max) {
         ngx_pfree(r->pool, places);
         serves->max = serves->total + NGX_HTTP_WAFCERT_PLACES_STEP;
-        return NGX_AGAIN;
+
+    } else {
+        serves->places = places;
     }
 
-    serves->places = places;
-
-    return (serves->total > NGX_HTTP_WAFCERT_PLACES_STEP) ? NGX_AGAIN
-                                                          : NGX_OK;
+    return NGX_OK;
 }
 
 
@@ -257,12 +232,11 @@ ngx_http_wafcert_serves_order(ngx_http_request_t *r,
                           serves->total);
     serves->b = b;
 
-    return (serves->total > NGX_HTTP_WAFCERT_PLACES_STEP) ? NGX_AGAIN
-                                                          : NGX_OK;
+    return NGX_OK;
 }
 
 
-/* what is deleted meanwhile is left out */
+/* What is deleted meanwhile is left out.  NGX_DONE: that was the last one. */
 
 static ngx_int_t
 ngx_http_wafcert_serves_items(ngx_http_request_t *r,
@@ -307,12 +281,12 @@ ngx_http_wafcert_serves_items(ngx_http_request_t *r,
     }
 
     if (serves->sent < n) {
-        return NGX_AGAIN;
+        return NGX_OK;
     }
 
     b->last = ngx_cpymem(b->last, "]}\n", 3);
 
-    return NGX_OK;
+    return NGX_DONE;
 }
 
 

@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_wafcert_add_header(ngx_http_request_t *r,
     const char *name, const char *value);
 static void ngx_http_wafcert_wipe(void *data);
 static void ngx_http_wafcert_wipe_stack(ngx_event_t *ev);
+static void ngx_http_wafcert_step(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_event(ngx_event_t *ev);
 
 
@@ -685,6 +687,44 @@ ngx_http_wafcert_set_event(ngx_http_request_t *r,
     ctx->event.data = ctx;
     ctx->event.log = r->connection->log;
     ctx->event_handler = handler;
+}
+
+
+ngx_int_t
+ngx_http_wafcert_in_turns(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx, ngx_http_wafcert_step_pt step)
+{
+    ngx_int_t  rc;
+
+    rc = step(r, ctx);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    r->main->count++;
+
+    ctx->step = step;
+    ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_step);
+    ngx_http_wafcert_next_turn(ctx);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_wafcert_step(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ctx->step(r, ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_wafcert_next_turn(ctx);
+        return;
+    }
+
+    ngx_http_finalize_request(r, rc);
 }
 
 
