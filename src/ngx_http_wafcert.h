@@ -80,6 +80,21 @@ typedef struct ngx_http_wafcert_service_s  ngx_http_wafcert_service_t;
 typedef struct ngx_http_wafcert_cache_s  ngx_http_wafcert_cache_t;
 
 
+/*
+ * A place in the line of those that need a thread for a trial: one of a project
+ * has it, so that dear keys keep only their own project waiting.  All zeros at
+ * first, and in place until it has left.
+ */
+
+typedef struct {
+    ngx_queue_t                queue;
+    ngx_str_t                  project;
+    ngx_event_t               *event;
+    unsigned                   queued:1;
+    unsigned                   first:1;       /* of its project */
+} ngx_http_wafcert_line_t;
+
+
 /* What a server serves, and what the worker knows of it. */
 
 typedef struct {
@@ -210,6 +225,8 @@ struct ngx_http_wafcert_ctx_s {
     ngx_wafcert_change_t          change;
     ngx_wafcert_commit_t          commit;
     ngx_wafcert_wait_t            wait;
+    ngx_http_wafcert_line_t       line;
+    ngx_thread_task_t            *trial;
     ngx_msec_t                    deadline;
     ngx_uint_t                    turns;          /* it was judged in */
     unsigned                      dry_run:1;
@@ -606,12 +623,21 @@ ngx_uint_t ngx_http_wafcert_displaces(ngx_http_request_t *r,
 
 /*
  * ngx_http_wafcert_tls_trial.c: has a thread sign with the key of a change, if
- * a server would send the pair, and that takes above 2 ms.  NGX_OK: the request
- * must be held, and ctx->event_handler is called, with ctx->change.tried.
+ * a server would send the pair, and that takes above 2 ms.  NGX_DONE: others of
+ * the project come first, and what was given to ngx_http_wafcert_start() will
+ * be called; or a thread does, and it will be called with ctx->change.tried.
  * NGX_DECLINED: it need not be tried, or cannot.
  */
 ngx_int_t ngx_http_wafcert_try(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+
+/*
+ * NGX_OK: it is its turn.  NGX_AGAIN: its event will be posted then, to call
+ * this again.  The second is allowed for one that is in no line.
+ */
+ngx_int_t ngx_http_wafcert_line_join(ngx_http_wafcert_line_t *line,
+    const ngx_str_t *project, ngx_event_t *event);
+void ngx_http_wafcert_line_leave(ngx_http_wafcert_line_t *line);
 
 
 /* ngx_http_wafcert_tls.c: handshakes */

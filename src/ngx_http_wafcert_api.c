@@ -189,6 +189,7 @@ ngx_http_wafcert_cleanup(void *data)
     }
 
     ngx_wafcert_wait_leave(&ctx->wait);
+    ngx_http_wafcert_line_leave(&ctx->line);
     wafcert_json_upload_free(&ctx->upload);
 
     if (ctx->validated) {

@@ -25,6 +25,9 @@ typedef struct {
 } ngx_http_wafcert_version_t;
 
 
+typedef struct ngx_http_wafcert_trial_s  ngx_http_wafcert_trial_t;
+
+
 /* A certificate with chain and key, as OpenSSL has them. */
 
 typedef struct {
@@ -37,12 +40,12 @@ typedef struct {
     X509                        *leaf;
     EVP_PKEY                    *key;
     STACK_OF(X509)              *chain;
+    ngx_http_wafcert_trial_t    *trial;         /* NULL, or not yet */
 
     unsigned                     judged:6;      /* 1 << security level */
     unsigned                     accepted:6;
     unsigned                     handicap:1;    /* wafcert_probe.h */
     unsigned                     large:1;       /* takes long to load */
-    unsigned                     trying:1;      /* in a thread: not yet */
 } ngx_http_wafcert_identity_t;
 
 
@@ -53,18 +56,23 @@ typedef struct {
 ngx_int_t ngx_http_wafcert_trial(EVP_PKEY *key, X509 *leaf);
 
 
-typedef struct {
+struct ngx_http_wafcert_trial_s {
     ngx_event_handler_pt         handler;       /* its event's data is this */
     ngx_http_wafcert_cache_t    *cache;
     ngx_wafcert_store_t         *store;
     ngx_wafcert_entry_t          entry;
     EVP_PKEY                    *key;
     X509                        *leaf;
+    ngx_thread_pool_t           *threads;
 
     ngx_int_t                    rc;
     unsigned long                error;
-    ngx_pool_t                  *pool;          /* that the handler destroys */
-} ngx_http_wafcert_trial_t;
+
+    ngx_http_wafcert_line_t      line;
+    ngx_event_t                  turn;
+    ngx_thread_task_t           *task;
+    ngx_pool_t                  *pool;
+};
 
 
 /* Whether what loads a leaf of this DER takes long. */
@@ -74,9 +82,16 @@ ngx_uint_t ngx_http_wafcert_trial_is_large(const ngx_str_t *der);
 ngx_uint_t ngx_http_wafcert_trial_is_slow(
     const ngx_http_wafcert_identity_t *identity);
 
-/* Makes a copy of "trial", and it in a thread.  NGX_ERROR: it is not made. */
-ngx_int_t ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
+/*
+ * Makes a copy of "trial", and it in a thread, after others of its project.
+ * NULL: it is not made.  The handler calls the second function at its end.
+ */
+ngx_http_wafcert_trial_t *ngx_http_wafcert_trial_start(
     ngx_http_wafcert_trial_t *trial);
+void ngx_http_wafcert_trial_end(ngx_http_wafcert_trial_t *trial);
+
+/* Nobody waits for it any more: if no thread has it yet, it has ended. */
+void ngx_http_wafcert_trial_forget(ngx_http_wafcert_trial_t *trial);
 
 
 /* ngx_http_wafcert_tls_cache.c */

@@ -445,9 +445,9 @@ ngx_http_wafcert_cache_identity(ngx_http_wafcert_cache_t *cache,
 
     *identity = found;
 
-    return found->trying ? ngx_http_wafcert_cache_trying(store, entry)
-                         : ngx_http_wafcert_cache_judge(cache, view, entry,
-                                                        found);
+    return found->trial ? ngx_http_wafcert_cache_trying(store, entry)
+                        : ngx_http_wafcert_cache_judge(cache, view, entry,
+                                                       found);
 }
 
 
@@ -457,7 +457,8 @@ static ngx_int_t
 ngx_http_wafcert_cache_trying(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry)
 {
-    return ngx_wafcert_store_trying(store, entry, ngx_http_wafcert_now())
+    return ngx_wafcert_store_trying(store, entry, ngx_http_wafcert_now()
+                                                  + NGX_WAFCERT_TRIAL_TIME)
            == NGX_OK ? NGX_AGAIN : NGX_DECLINED;
 }
 
@@ -590,13 +591,14 @@ ngx_http_wafcert_cache_try_later(ngx_http_wafcert_cache_t *cache,
     trial.entry = *entry;
     trial.key = identity->key;
     trial.leaf = identity->leaf;
+    trial.threads = cache->threads;
 
-    if (ngx_http_wafcert_trial_start(cache->threads, &trial) != NGX_OK) {
+    identity->trial = ngx_http_wafcert_trial_start(&trial);
+
+    if (identity->trial == NULL) {
         ngx_http_wafcert_identity_free(cache, identity);
         return NGX_ERROR;
     }
-
-    identity->trying = 1;
 
     return ngx_http_wafcert_cache_trying(trial.store, entry);
 }
@@ -611,14 +613,18 @@ ngx_http_wafcert_cache_try_done(ngx_event_t *ev)
 
     trial = ev->data;
     entry = &trial->entry;
-    entry->project.data = entry->name;
 
-    /* unless it has left the cache */
+    /* it may have left the cache, and come back */
 
     identity = ngx_http_wafcert_cache_find(trial->cache, trial->store,
                                            entry->version);
     if (identity) {
-        identity->trying = 0;
+
+        if (identity->trial && identity->trial != trial) {
+            ngx_http_wafcert_trial_forget(identity->trial);
+        }
+
+        identity->trial = NULL;
     }
 
     if (trial->rc == NGX_OK) {
@@ -634,7 +640,7 @@ ngx_http_wafcert_cache_try_done(ngx_event_t *ev)
                                              trial->error);
     }
 
-    ngx_destroy_pool(trial->pool);
+    ngx_http_wafcert_trial_end(trial);
 }
 
 
@@ -991,6 +997,10 @@ ngx_http_wafcert_identity_free(ngx_http_wafcert_cache_t *cache,
     ngx_queue_remove(&cached->ring);
     cache->lru.n--;
     cache->used -= cached->size;
+
+    if (identity->trial) {
+        ngx_http_wafcert_trial_forget(identity->trial);
+    }
 
     X509_free(identity->leaf);
     EVP_PKEY_free(identity->key);

@@ -30,15 +30,26 @@
 
 static const u_char  ngx_http_wafcert_trial_text[] = "wafcert has signed this";
 
+/* in the order in which they came */
+static ngx_queue_t  ngx_http_wafcert_lines = { &ngx_http_wafcert_lines,
+                                               &ngx_http_wafcert_lines };
+
 
 static ngx_int_t ngx_http_wafcert_trial_sign(EVP_MD_CTX *md, EVP_PKEY *key,
     X509 *leaf);
 static ngx_int_t ngx_http_wafcert_trial_sign_digest(EVP_PKEY_CTX *private,
     EVP_PKEY_CTX *public);
+static void ngx_http_wafcert_trial_turn(ngx_event_t *ev);
 static void ngx_http_wafcert_trial_thread(void *data, ngx_log_t *log);
 static void ngx_http_wafcert_trial_free(void *data);
+static ngx_uint_t ngx_http_wafcert_try_is_dear(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_try_start(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_try_thread(void *data, ngx_log_t *log);
 static void ngx_http_wafcert_try_done(ngx_event_t *ev);
+static ngx_http_wafcert_line_t *ngx_http_wafcert_line_find(ngx_queue_t *q,
+    const ngx_str_t *project);
 
 
 ngx_int_t
@@ -156,9 +167,8 @@ ngx_http_wafcert_trial_is_slow(const ngx_http_wafcert_identity_t *identity)
 }
 
 
-ngx_int_t
-ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
-    ngx_http_wafcert_trial_t *trial)
+ngx_http_wafcert_trial_t *
+ngx_http_wafcert_trial_start(ngx_http_wafcert_trial_t *trial)
 {
     ngx_pool_t                *pool;
     ngx_thread_task_t         *task;
@@ -167,7 +177,7 @@ ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
 
     pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
     if (pool == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     task = ngx_thread_task_alloc(pool, sizeof(ngx_http_wafcert_trial_t));
@@ -175,12 +185,14 @@ ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
 
     if (task == NULL || cln == NULL) {
         ngx_destroy_pool(pool);
-        return NGX_ERROR;
+        return NULL;
     }
 
     copy = task->ctx;
     *copy = *trial;
 
+    copy->entry.project.data = copy->entry.name;
+    copy->task = task;
     copy->pool = pool;
 
     (void) EVP_PKEY_up_ref(copy->key);
@@ -193,12 +205,55 @@ ngx_http_wafcert_trial_start(ngx_thread_pool_t *threads,
     task->event.handler = trial->handler;
     task->event.data = copy;
 
-    if (ngx_thread_task_post(threads, task) != NGX_OK) {
-        ngx_destroy_pool(pool);
-        return NGX_ERROR;
+    copy->turn.handler = ngx_http_wafcert_trial_turn;
+    copy->turn.data = copy;
+    copy->turn.log = ngx_cycle->log;
+
+    if (ngx_http_wafcert_line_join(&copy->line, &copy->entry.project,
+                                   &copy->turn)
+        == NGX_OK
+        && ngx_thread_task_post(copy->threads, task) != NGX_OK)
+    {
+        ngx_http_wafcert_trial_end(copy);
+        return NULL;
     }
 
-    return NGX_OK;
+    return copy;
+}
+
+
+static void
+ngx_http_wafcert_trial_turn(ngx_event_t *ev)
+{
+    ngx_http_wafcert_trial_t *trial = ev->data;
+
+    if (ngx_thread_task_post(trial->threads, trial->task) != NGX_OK) {
+        trial->rc = NGX_ERROR;
+        trial->handler(&trial->task->event);
+    }
+}
+
+
+void
+ngx_http_wafcert_trial_end(ngx_http_wafcert_trial_t *trial)
+{
+    if (trial->turn.posted) {
+        ngx_delete_posted_event(&trial->turn);
+    }
+
+    ngx_http_wafcert_line_leave(&trial->line);
+    ngx_destroy_pool(trial->pool);
+}
+
+
+void
+ngx_http_wafcert_trial_forget(ngx_http_wafcert_trial_t *trial)
+{
+    (void) ngx_wafcert_store_trying(trial->store, &trial->entry, 0);
+
+    if (!trial->task->event.active) {
+        ngx_http_wafcert_trial_end(trial);
+    }
 }
 
 
@@ -230,53 +285,109 @@ ngx_http_wafcert_trial_free(void *data)
 
 /*
  * What takes long at a handshake is tried before an upload is in force, so that
- * its host need not wait for that.  One that fails is found out there.
+ * its host need not wait for that.  One that fails is found out there; and so
+ * is one that others of its project have left no time for.
  */
 
 ngx_int_t
 ngx_http_wafcert_try(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
-    ngx_int_t                      bits;
-    ngx_str_t                      type;
+    ngx_event_t  *rev;
+
+    if (ctx->tried || !ngx_http_wafcert_try_is_dear(r, ctx)) {
+        return NGX_DECLINED;
+    }
+
+    if ((ngx_msec_int_t) (ctx->deadline - ngx_current_msec) > 0) {
+
+        if (ngx_http_wafcert_line_join(&ctx->line, &ctx->project, &ctx->event)
+            == NGX_OK)
+        {
+            if (ngx_http_wafcert_try_start(r, ctx) == NGX_OK) {
+                return NGX_DONE;
+            }
+
+        } else {
+            ngx_add_timer(&ctx->event, ctx->deadline - ngx_current_msec);
+
+            /* whose client goes away leaves the line */
+
+            r->read_event_handler = ngx_http_test_reading;
+            rev = r->connection->read;
+
+            if (rev->pending_eof) {
+                ngx_post_event(rev, &ngx_posted_events);
+            }
+
+            return NGX_DONE;
+        }
+    }
+
+    ngx_http_wafcert_line_leave(&ctx->line);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_wafcert_try_is_dear(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_int_t               bits;
+    const ngx_str_t        *type;
+    const wafcert_facts_t  *facts;
+
+    facts = ctx->change.facts;
+    type = &facts->cert_type;
+    bits = 0;
+
+    if (facts->type == WAFCERT_TYPE_RSA) {
+        bits = ngx_atoi(type->data + sizeof("RSA-") - 1,
+                        type->len - (sizeof("RSA-") - 1));
+    }
+
+    return (bits > NGX_HTTP_WAFCERT_TRIAL_BITS
+            || ngx_http_wafcert_trial_is_large(&facts->chain[0].der))
+           && ngx_http_wafcert_project_view(r, &ctx->project, NULL) != NULL;
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_try_start(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
+{
     ngx_thread_task_t             *task;
-    const wafcert_facts_t         *facts;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
 
-    facts = ctx->change.facts;
-    type = facts->cert_type;
-    bits = 0;
+    task = ctx->trial;
 
-    if (facts->type == WAFCERT_TYPE_RSA) {
-        bits = ngx_atoi(type.data + sizeof("RSA-") - 1,
-                        type.len - (sizeof("RSA-") - 1));
-    }
-
-    if ((bits <= NGX_HTTP_WAFCERT_TRIAL_BITS
-         && !ngx_http_wafcert_trial_is_large(&facts->chain[0].der))
-        || ngx_http_wafcert_project_view(r, &ctx->project, NULL) == NULL)
-    {
-        return NGX_DECLINED;
-    }
-
-    task = ngx_thread_task_alloc(r->pool, sizeof(ngx_http_wafcert_ctx_t *));
     if (task == NULL) {
-        return NGX_DECLINED;
+        task = ngx_thread_task_alloc(r->pool,
+                                     sizeof(ngx_http_wafcert_ctx_t *));
+        if (task == NULL) {
+            return NGX_ERROR;
+        }
+
+        *(ngx_http_wafcert_ctx_t **) task->ctx = ctx;
+
+        task->handler = ngx_http_wafcert_try_thread;
+        task->event.handler = ngx_http_wafcert_try_done;
+        task->event.data = ctx;
+        task->event.log = r->connection->log;
+
+        ctx->trial = task;
     }
-
-    *(ngx_http_wafcert_ctx_t **) task->ctx = ctx;
-
-    task->handler = ngx_http_wafcert_try_thread;
-    task->event.handler = ngx_http_wafcert_try_done;
-    task->event.data = ctx;
-    task->event.log = r->connection->log;
 
     if (ngx_thread_task_post(wmcf->threads, task) != NGX_OK) {
-        return NGX_DECLINED;
+        return NGX_ERROR;
     }
 
     ngx_add_timer(&task->event, NGX_HTTP_WAFCERT_TRIAL_TIMER);
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->main->blocked++;
+    r->aio = 1;
 
     return NGX_OK;
 }
@@ -314,7 +425,11 @@ ngx_http_wafcert_try_thread(void *data, ngx_log_t *log)
 static void
 ngx_http_wafcert_try_done(ngx_event_t *ev)
 {
-    ngx_http_wafcert_ctx_t *ctx = ev->data;
+    ngx_http_request_t      *r;
+    ngx_http_wafcert_ctx_t  *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
 
     if (ev->timedout) {
         ev->timedout = 0;
@@ -326,5 +441,78 @@ ngx_http_wafcert_try_done(ngx_event_t *ev)
         ngx_del_timer(ev);
     }
 
+    r->main->blocked--;
+    r->aio = 0;
+
+    ctx->tried = 1;
+    ngx_http_wafcert_line_leave(&ctx->line);
+
     ctx->event.handler(&ctx->event);
+}
+
+
+ngx_int_t
+ngx_http_wafcert_line_join(ngx_http_wafcert_line_t *line,
+    const ngx_str_t *project, ngx_event_t *event)
+{
+    if (!line->queued) {
+        line->project = *project;
+        line->event = event;
+        line->queued = 1;
+        line->first = (ngx_http_wafcert_line_find(&ngx_http_wafcert_lines,
+                                                  project)
+                       == NULL);
+
+        ngx_queue_insert_tail(&ngx_http_wafcert_lines, &line->queue);
+    }
+
+    return line->first ? NGX_OK : NGX_AGAIN;
+}
+
+
+void
+ngx_http_wafcert_line_leave(ngx_http_wafcert_line_t *line)
+{
+    ngx_http_wafcert_line_t  *next;
+
+    if (!line->queued) {
+        return;
+    }
+
+    if (line->first) {
+        next = ngx_http_wafcert_line_find(&line->queue, &line->project);
+
+        if (next) {
+            next->first = 1;
+            ngx_post_event(next->event, &ngx_posted_next_events);
+        }
+    }
+
+    ngx_queue_remove(&line->queue);
+    line->queued = 0;
+}
+
+
+/* the first one of the project behind "q" */
+
+static ngx_http_wafcert_line_t *
+ngx_http_wafcert_line_find(ngx_queue_t *q, const ngx_str_t *project)
+{
+    ngx_http_wafcert_line_t  *line;
+
+    for (q = ngx_queue_next(q);
+         q != ngx_queue_sentinel(&ngx_http_wafcert_lines);
+         q = ngx_queue_next(q))
+    {
+        line = ngx_queue_data(q, ngx_http_wafcert_line_t, queue);
+
+        if (line->project.len == project->len
+            && ngx_memcmp(line->project.data, project->data, project->len)
+               == 0)
+        {
+            return line;
+        }
+    }
+
+    return NULL;
 }

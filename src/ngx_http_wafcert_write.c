@@ -27,8 +27,6 @@ static void ngx_http_wafcert_go_on(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_http_wafcert_commit_done(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_int_t rc);
-static void ngx_http_wafcert_tried(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_commit(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_committed(ngx_wafcert_commit_t *commit,
@@ -171,6 +169,7 @@ ngx_http_wafcert_go_on(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx,
     }
 
     ngx_wafcert_wait_leave(&ctx->wait);
+    ngx_http_wafcert_line_leave(&ctx->line);
 
     if (rc == NGX_DECLINED) {
         rc = ngx_http_wafcert_refuse(r);
@@ -214,36 +213,9 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     if (rc == NGX_DONE) {
         ngx_wafcert_wait_leave(&ctx->wait);
+        ngx_http_wafcert_line_leave(&ctx->line);
         return ngx_http_wafcert_done(r, ctx, &ctx->current.record,
                                      &ctx->current.key);
-    }
-
-    if (ctx->validated && !ctx->tried && !ctx->dry_run) {
-        ctx->tried = 1;
-
-        /* nothing is tried for a change that is refused anyway */
-
-        rc = ngx_wafcert_store_judge(store, &ctx->change, &ctx->verdict);
-
-        if (rc == NGX_DECLINED) {
-            return NGX_DECLINED;
-        }
-
-        if (rc == NGX_DONE) {
-            ngx_wafcert_wait_leave(&ctx->wait);
-            return ngx_http_wafcert_existing(r, ctx);
-        }
-
-        if (ngx_http_wafcert_try(r, ctx) == NGX_OK) {
-            ngx_wafcert_wait_leave(&ctx->wait);
-            ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_tried);
-
-            ctx->prepared = 1;
-            r->main->blocked++;
-            r->aio = 1;
-
-            return NGX_DONE;
-        }
     }
 
     ctx->prepared = 1;
@@ -262,6 +234,10 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     rc = ngx_wafcert_store_reserve(store, &ctx->change, &ctx->verdict);
 
     ctx->prepared = (rc == NGX_OK || rc == NGX_BUSY);
+
+    if (rc != NGX_OK) {
+        ngx_http_wafcert_line_leave(&ctx->line);
+    }
 
     if (rc == NGX_BUSY || rc == NGX_AGAIN) {
         return rc;
@@ -284,6 +260,13 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
         return ngx_http_wafcert_done_change(r, ctx);
     }
 
+    /* what would be refused is not tried; nothing is reserved meanwhile */
+
+    if (ctx->validated && ngx_http_wafcert_try(r, ctx) == NGX_DONE) {
+        ngx_wafcert_store_cancel(store, &ctx->change);
+        return NGX_DONE;
+    }
+
     rc = ngx_http_wafcert_commit(r, ctx);
 
     if (rc == NGX_DONE) {
@@ -293,17 +276,6 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     }
 
     return ngx_http_wafcert_commit_done(r, ctx, rc);
-}
-
-
-static void
-ngx_http_wafcert_tried(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
-{
-    r->main->blocked--;
-    r->aio = 0;
-
-    ngx_http_wafcert_set_event(r, ctx, ngx_http_wafcert_proceed);
-    ngx_http_wafcert_proceed(r, ctx);
 }
 
 

@@ -138,30 +138,6 @@ ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
 }
 
 
-ngx_int_t
-ngx_wafcert_store_judge(ngx_wafcert_store_t *store,
-    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict)
-{
-    ngx_int_t               rc;
-    ngx_rbtree_key_t        project_key, name_key;
-    ngx_wafcert_node_t     *old;
-    ngx_wafcert_project_t  *project;
-
-    project_key = ngx_wafcert_index_string_key(&change->project);
-    name_key = ngx_wafcert_index_string_key(&change->name);
-
-    ngx_wafcert_zone_lock_write(store);
-
-    project = ngx_wafcert_project_locked(store->sh, &change->project,
-                                         project_key);
-    rc = ngx_wafcert_judge_locked(store->sh, project, change, name_key, &old,
-                                  verdict);
-    ngx_wafcert_zone_unlock(store);
-
-    return rc;
-}
-
-
 static ngx_int_t
 ngx_wafcert_reserve_locked(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, ngx_rbtree_key_t project_key,
@@ -762,7 +738,7 @@ ngx_wafcert_store_is(ngx_wafcert_store_t *store, const u_char *id,
 
 ngx_int_t
 ngx_wafcert_store_trying(ngx_wafcert_store_t *store,
-    ngx_wafcert_entry_t *entry, int64_t now)
+    ngx_wafcert_entry_t *entry, int64_t until)
 {
     ngx_int_t            rc;
     ngx_wafcert_node_t  *n;
@@ -774,7 +750,7 @@ ngx_wafcert_store_trying(ngx_wafcert_store_t *store,
     n = ngx_wafcert_find_id_locked(store->sh, NULL, entry->id);
 
     if (n && n->version == entry->version && !n->tried) {
-        n->trying = now + NGX_WAFCERT_TRIAL_TIME;
+        n->trying = until;
         ngx_wafcert_choose_again_locked(store->sh, n);
 
         rc = NGX_OK;

@@ -235,13 +235,6 @@ ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
 
 /*
- * What ngx_wafcert_store_reserve() would return by the names and the number of
- * certificates that there are now, before anything dear is done for the change.
- */
-ngx_int_t ngx_wafcert_store_judge(ngx_wafcert_store_t *store,
-    ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
-
-/*
  * Makes the change visible.  NGX_ERROR: the reservation is gone, because the
  * zone had to be emptied meanwhile, see ngx_wafcert_repair.c.  NGX_ABORT: it
  * was cancelled, because the zone was given another state directory.
@@ -340,11 +333,12 @@ ngx_int_t ngx_wafcert_store_is(ngx_wafcert_store_t *store, const u_char *id,
     uint64_t version);
 
 /*
- * A thread tries to sign with this version's key from now on, in ms: no worker
- * is to send it meanwhile.  NGX_OK; NGX_DECLINED: it has signed, or is gone.
+ * A thread tries to sign with this version's key, or will: no worker is to send
+ * it until then, in ms, but for NGX_WAFCERT_TRIAL_TIME at most.  0: no thread
+ * does any more.  NGX_OK; NGX_DECLINED: it has signed, or is gone.
  */
 ngx_int_t ngx_wafcert_store_trying(ngx_wafcert_store_t *store,
-    ngx_wafcert_entry_t *entry, int64_t now);
+    ngx_wafcert_entry_t *entry, int64_t until);
 
 /* OpenSSL has made a good signature with this version's key. */
 void ngx_wafcert_store_tried(ngx_wafcert_store_t *store,

@@ -230,5 +230,91 @@ is(create($server, 'project', 'taken',
    '400 name_duplicate', 'a name that is taken');
 is(trials(), $before, 'nothing was tried');
 
+$server->stop;
+
+
+# of a project one key at a time has a thread, and keeps no other one waiting
+
+my $api = 'wafcert_api zone=certs; wafcert_auth off;';
+my %pair = map {
+    $_ => certificate(hosts => [ "$_.test" ], type => 'rsa3072')
+} qw(first gone second third);
+
+preloaded(trial => 0, pack 'i', 0);
+preloaded(clock => 0, pack 'q', 0);
+$server->configure(
+    workers => 1, main => 'thread_pool default threads=2;',
+    server => "location /v1/one/ { $api wafcert_quota 1; }"
+              . " location /v1/bytes/ { $api wafcert_quota 9 4k; }");
+$server->start;
+
+sub uploads {
+    my ($name, $pair, $project) = @_;
+
+    return $server->send(POST => Wafcert::TLS::path($project // 'greedy'),
+                         qq({"name": "$name", $pair->{body}}));
+}
+
+sub answers {
+    my ($socket) = @_;
+
+    return Wafcert::Server::read_answer($socket);
+}
+
+hold(3072);
+
+$socket = uploads(first => $pair{first});
+$server->wait_for('a trial', sub { trials() == 1 });
+
+my $gone = uploads(gone => $pair{gone});
+my @others = (uploads(second => $pair{second}), uploads(third => $pair{third}),
+              uploads(third => $pair{third}), uploads(third => $pair{second}));
+
+is(create($server, 'other', 'other',
+          certificate(hosts => [ 'other.test' ], type => 'rsa3584'))->verdict,
+   '200', 'another project need not wait');
+is(trials(), 2, 'for one of the first');
+
+# the worker knows of one event before it has the next
+close $gone;
+is($server->request(GET => '//v1/one/waf/certificate')->json->{total}, 0,
+   'a client goes away') for 1 .. 3;
+
+hold(0);
+my ($first, $second, $third, $repeated, $taken)
+    = map { answers($_) } $socket, @others;
+
+is($_->verdict, '200', 'each has its turn') for $first, $second, $third;
+is($repeated->verdict, '200', 'a create that is repeated');
+is($repeated->json->{id}, $third->json->{id}, 'is answered as the first one');
+is($taken->verdict, '400 name_duplicate', 'the name is taken');
+is(trials(), 4, 'and what has been refused, or is there, is not tried');
+is(join(' ', sort map { $_->{name} } @{
+            $server->request(GET => '//v1/greedy/waf/certificate')
+                   ->json->{items}}),
+   'first second third', 'nor what nobody waits for');
+
+
+# the quota is judged before
+
+$before = trials();
+
+hold(3072);
+$socket = uploads(first => $pair{first}, 'one');
+$server->wait_for('a trial', sub { trials() == $before + 1 });
+my $beyond = uploads(second => $pair{second}, 'one');
+
+is(create($server, 'bytes', 'small', certificate(hosts => [ 's.test' ]))
+       ->verdict, '200', 'what the quota has room for');
+is(create($server, 'bytes', 'second', $pair{second})->verdict, '403 quota',
+   'bytes');
+
+hold(0);
+is(answers($socket)->verdict, '200', 'the last one of the quota');
+is(answers($beyond)->verdict, '403 quota', 'the next one');
+is(create($server, 'one', 'third', $pair{third})->verdict, '403 quota',
+   'number');
+is(trials(), $before + 1, 'nothing of that was tried');
+
 $server->ends_well(qr/exited on signal 9/, qr/was locked by/);
 done_testing;

@@ -7,7 +7,7 @@
 /*
  * To be preloaded: a thread that signs says so in the file that WAFCERT_TRIAL
  * names, two numbers of type int.  The first counts signatures, and as long as
- * the second is not zero, none is made.
+ * the second is 1, none is made; or none by a key of so many bits.
  */
 
 
@@ -55,12 +55,15 @@ int
 EVP_PKEY_sign(EVP_PKEY_CTX *ctx, unsigned char *sig, size_t *siglen,
     const unsigned char *tbs, size_t tbslen)
 {
+    int      bits;
     sign_pt  sign;
+
+    bits = EVP_PKEY_get_bits(EVP_PKEY_CTX_get0_pkey(ctx));
 
     if (trial && gettid() != getpid()) {
         (void) __sync_fetch_and_add(&trial[0], 1);
 
-        while (trial[1]) {
+        while (trial[1] == 1 || trial[1] == bits) {
             (void) usleep(1000);
         }
     }
