@@ -620,8 +620,6 @@ fuzz_refused(const wafcert_verdict_t *verdict)
 
     case WAFCERT_CONTENT_DER:
     case WAFCERT_CERT_ALGORITHM_MISMATCH:
-    case WAFCERT_CERT_MALFORMED_EXTENSION:
-    case WAFCERT_CERT_DUPLICATE_EXTENSION:
 
         /* of any block, even if no path has it */
 

@@ -232,6 +232,7 @@ struct ngx_http_wafcert_ctx_s {
     unsigned                      dry_run:1;
     unsigned                      alone:1;        /* by what is sent only */
     unsigned                      validated:1;    /* "bundle" is to be freed */
+    unsigned                      reviewed:1;     /* what is to be shown */
     unsigned                      prepared:1;     /* "change" is filled in */
     unsigned                      tried:1;        /* for "bundle" */
 

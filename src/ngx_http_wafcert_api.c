@@ -36,6 +36,8 @@ static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
 static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_show_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static void ngx_http_wafcert_reviewed(ngx_http_wafcert_ctx_t *ctx,
+    ngx_uint_t trust);
 static ngx_int_t ngx_http_wafcert_review(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 
@@ -814,7 +816,8 @@ ngx_http_wafcert_show_current(ngx_http_request_t *r,
 
 /*
  * What was stored by an older version is exempt from the rules that came
- * after it; what they have against it is told.  NGX_AGAIN: as a write.
+ * after it; what they have against it is told.  Of others it is found out
+ * again what their warnings are about.  NGX_AGAIN: as a write.
  */
 
 static ngx_int_t
@@ -823,17 +826,20 @@ ngx_http_wafcert_review(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     ngx_int_t                      rc;
     ngx_str_t                      key, *content;
     wafcert_facts_t               *facts;
-    wafcert_bundle_t               bundle;
     wafcert_policy_t               policy;
     wafcert_verdict_t             *verdict;
+    ngx_http_wafcert_loc_conf_t   *wlcf;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     facts = &ctx->current.facts;
 
-    if (!facts->unjudged) {
+    if (ctx->reviewed
+        || (!facts->unjudged && !(facts->warnings & WAFCERT_WORDS_WANTED)))
+    {
         return NGX_OK;
     }
 
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_wafcert_module);
 
     content = &ctx->upload.content;
@@ -850,28 +856,29 @@ ngx_http_wafcert_review(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     policy.chain = WAFCERT_CHAIN_KEEP;
     policy.patient = ctx->turns++ < NGX_HTTP_WAFCERT_TURNS;
 
-    rc = wafcert_validate(wmcf->validator, &bundle, content, NULL, &policy,
-                          ngx_http_wafcert_now(), verdict);
+    if (facts->warnings & wafcert_warning(WAFCERT_WARN_UNTRUSTED)) {
+        policy.trust = wlcf->policy.trust;
+    }
+
+    rc = wafcert_validate(wmcf->validator, &ctx->bundle, content, NULL,
+                          &policy, ngx_http_wafcert_now(), verdict);
+
+    ctx->validated = (rc == NGX_OK);
+    ctx->reviewed = (rc != NGX_AGAIN);
 
     switch (rc) {
 
     case NGX_OK:
-
-        /* its issuer may have been the root that was left out */
-
-        if (facts->warnings & wafcert_warning(WAFCERT_WARN_ROOT_DROPPED)) {
-            bundle.facts.warnings &=
-                             ~wafcert_warning(WAFCERT_WARN_CHAIN_INCOMPLETE);
-        }
-
-        facts->warnings |= bundle.facts.warnings;
-        facts->fault = bundle.facts.fault;
-        wafcert_bundle_free(&bundle);
-        break;
+        ngx_http_wafcert_reviewed(ctx, policy.trust != NULL);
+        return NGX_OK;
 
     case NGX_DECLINED:
-        ctx->current.record.refusal = verdict;
-        break;
+
+        if (facts->unjudged) {
+            ctx->current.record.refusal = verdict;
+        }
+
+        return NGX_OK;
 
     case NGX_AGAIN:
         return NGX_AGAIN;
@@ -879,8 +886,30 @@ ngx_http_wafcert_review(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+}
 
-    facts->unjudged = 0;
 
-    return NGX_OK;
+static void
+ngx_http_wafcert_reviewed(ngx_http_wafcert_ctx_t *ctx, ngx_uint_t trust)
+{
+    wafcert_facts_t  *facts, *found;
+
+    facts = &ctx->current.facts;
+    found = &ctx->bundle.facts;
+
+    /* its issuer may have been the root that was left out */
+
+    if (facts->warnings & wafcert_warning(WAFCERT_WARN_ROOT_DROPPED)) {
+        found->warnings &= ~wafcert_warning(WAFCERT_WARN_CHAIN_INCOMPLETE);
+    }
+
+    /* the operator may have put its root there since */
+
+    if (trust) {
+        facts->warnings &= ~wafcert_warning(WAFCERT_WARN_UNTRUSTED);
+    }
+
+    facts->warnings |= found->warnings;
+    facts->fault = found->fault;
+    ctx->current.record.words = ctx->bundle.words;
 }

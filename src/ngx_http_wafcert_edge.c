@@ -580,6 +580,7 @@ ngx_http_wafcert_edge_dry_run(ngx_http_request_t *r,
     if (ctx->upload.content.data) {
         record->facts = &ctx->bundle.facts;
         record->blocks = ctx->bundle.blocks;
+        record->words = ctx->bundle.words;
 
         return ngx_http_wafcert_done(r, ctx, record,
                                      ctx->upload.key.data ? &ctx->bundle.key

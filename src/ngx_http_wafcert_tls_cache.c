@@ -809,7 +809,7 @@ ngx_http_wafcert_cache_issuer(ngx_http_wafcert_cache_t *cache,
         return NULL;
     }
 
-    issuer->x509 = ngx_http_wafcert_x509(&link->der);
+    issuer->x509 = wafcert_probe_issuer(cache->validator, &link->der);
 
     if (issuer->x509 == NULL) {
         ngx_free(issuer);

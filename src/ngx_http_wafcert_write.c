@@ -765,6 +765,7 @@ ngx_http_wafcert_changed(ngx_http_wafcert_ctx_t *ctx)
     copy->record.facts = ctx->change.facts;
     copy->record.blocks = (ctx->change.facts == &ctx->bundle.facts)
                           ? ctx->bundle.blocks : NULL;
+    copy->record.words = copy->record.blocks ? ctx->bundle.words : NULL;
     copy->key = *ctx->change.key;
 }
 

@@ -190,6 +190,7 @@ ngx_wafcert_node_copy_item_locked(ngx_wafcert_copy_t *copy, u_char *p,
     record->revision = n->revision;
     record->facts = facts;
     record->blocks = NULL;
+    record->words = NULL;
     record->level = 0;
     record->unusable = n->unusable;
     record->stale = n->stale;

@@ -13,6 +13,7 @@
 #include "wafcert_fault.h"
 #include "wafcert_key.h"
 #include "wafcert_trust.h"
+#include "wafcert_words.h"
 #include "wafcert_x509.h"
 
 
@@ -24,6 +25,12 @@
 
 /* beside wafcert_max_hosts: repeated ones, mail addresses, those of issuers */
 #define WAFCERT_OTHER_NAMES  8000
+
+
+/* of the leaf, for "%.*s" */
+#define wafcert_job_subject(job)                                             \
+    (int) ngx_min((job)->leaf->cert->subject.len, 100),                      \
+    (job)->leaf->cert->subject.data
 
 
 /* One upload on its way through the checks. */
@@ -40,6 +47,7 @@ typedef struct {
     wafcert_chain_t          chain;
     wafcert_sent_t          *leaf;
     wafcert_private_t        private;
+    wafcert_verdict_t        untrusted;   /* why, if it is */
 } wafcert_job_t;
 
 
@@ -66,6 +74,7 @@ static ngx_int_t wafcert_job_names(wafcert_job_t *job);
 static ngx_int_t wafcert_job_order(wafcert_job_t *job);
 static ngx_int_t wafcert_job_trust(wafcert_job_t *job);
 static ngx_int_t wafcert_job_chain(wafcert_job_t *job);
+static ngx_int_t wafcert_job_words(wafcert_job_t *job);
 static ngx_int_t wafcert_job_facts(wafcert_job_t *job);
 static void wafcert_job_blocks(wafcert_job_t *job);
 static ngx_int_t wafcert_job_probe(wafcert_job_t *job);
@@ -266,6 +275,7 @@ wafcert_bundle_free(wafcert_bundle_t *bundle)
     wafcert_pem_free(&bundle->content_pem);
     wafcert_pem_free(&bundle->key_pem);
     free(bundle->text);
+    free(bundle->words);
 
     ngx_memzero(bundle, sizeof(wafcert_bundle_t));
 }
@@ -283,6 +293,7 @@ wafcert_job_run(wafcert_job_t *job)
         wafcert_job_pair,
         wafcert_job_policy,
         wafcert_job_chain,
+        wafcert_job_words,
         wafcert_job_facts,
         wafcert_job_probe
     };
@@ -535,6 +546,13 @@ wafcert_content_leaf(wafcert_job_t *job)
 
     first = &job->chain.sent[0];
 
+    if (job->chain.nsent == 1 && !job->policy->stored
+        && wafcert_x509_named(first->cert, first->block, job->verdict)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
     if (first->cert->public.algo.algo != WAFCERT_ALGO_OTHER) {
         return NGX_OK;
     }
@@ -551,8 +569,10 @@ wafcert_content_leaf(wafcert_job_t *job)
     }
 
     return wafcert_refuse(job->verdict, WAFCERT_CERT_KEY_TYPE,
-                          "block %lu of content is a certificate for %s, "
-                          "which is not supported", (u_long) first->block,
+                          "block %lu of content, %.*s, is a certificate for "
+                          "%s, which is not supported", (u_long) first->block,
+                          (int) ngx_min(first->cert->subject.len, 100),
+                          first->cert->subject.data,
                           first->cert->public.algo.name);
 }
 
@@ -709,6 +729,13 @@ wafcert_job_mismatch(wafcert_job_t *job, const wafcert_sent_t *match)
 static ngx_int_t
 wafcert_job_policy(wafcert_job_t *job)
 {
+    if (!job->policy->stored
+        && wafcert_x509_named(job->leaf->cert, job->leaf->block, job->verdict)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
     if (wafcert_job_hosts(job) != NGX_OK || wafcert_job_rsa(job) != NGX_OK) {
         return NGX_DECLINED;
     }
@@ -734,15 +761,19 @@ wafcert_job_rsa(wafcert_job_t *job)
     if (public->bits < min) {
         return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_SMALL,
                               "the key is an RSA key of %lu bits, at least "
-                              "%lu are wanted",
-                              (u_long) public->bits, (u_long) min);
+                              "%lu are wanted: block %lu of content, %.*s",
+                              (u_long) public->bits, (u_long) min,
+                              (u_long) job->leaf->block,
+                              wafcert_job_subject(job));
     }
 
     if (max && public->bits > max) {
         return wafcert_refuse(job->verdict, WAFCERT_KEY_TOO_LARGE,
                               "the key is an RSA key of %lu bits, at most "
-                              "%lu are allowed",
-                              (u_long) public->bits, (u_long) max);
+                              "%lu are allowed: block %lu of content, %.*s",
+                              (u_long) public->bits, (u_long) max,
+                              (u_long) job->leaf->block,
+                              wafcert_job_subject(job));
     }
 
     if (job->key == NULL || job->policy->stored) {
@@ -782,9 +813,10 @@ wafcert_job_hosts(wafcert_job_t *job)
     }
 
     return wafcert_refuse(job->verdict, WAFCERT_CONTENT_TOO_MANY_HOSTS,
-                          "the certificate in block %lu of content has more "
-                          "than %lu hosts",
-                          (u_long) job->leaf->block, (u_long) max);
+                          "the certificate in block %lu of content, %.*s, "
+                          "has more than %lu hosts",
+                          (u_long) job->leaf->block, wafcert_job_subject(job),
+                          (u_long) max);
 }
 
 
@@ -802,9 +834,10 @@ wafcert_job_dates(wafcert_job_t *job)
             wafcert_x509_date(cert->not_after, date, sizeof(date));
 
             return wafcert_refuse(job->verdict, WAFCERT_CERT_EXPIRED,
-                                  "the certificate in block %lu of content "
-                                  "expired on %s",
-                                  (u_long) job->leaf->block, date);
+                                  "the certificate in block %lu of content, "
+                                  "%.*s, expired on %s",
+                                  (u_long) job->leaf->block,
+                                  wafcert_job_subject(job), date);
         }
 
         wafcert_job_warn(job, WAFCERT_WARN_EXPIRED);
@@ -816,9 +849,10 @@ wafcert_job_dates(wafcert_job_t *job)
             wafcert_x509_date(cert->not_before, date, sizeof(date));
 
             return wafcert_refuse(job->verdict, WAFCERT_CERT_NOT_YET_VALID,
-                                  "the certificate in block %lu of content is "
-                                  "not valid before %s",
-                                  (u_long) job->leaf->block, date);
+                                  "the certificate in block %lu of content, "
+                                  "%.*s, is not valid before %s",
+                                  (u_long) job->leaf->block,
+                                  wafcert_job_subject(job), date);
         }
 
         wafcert_job_warn(job, WAFCERT_WARN_NOT_YET_VALID);
@@ -902,14 +936,13 @@ wafcert_job_order(wafcert_job_t *job)
 static ngx_int_t
 wafcert_job_trust(wafcert_job_t *job)
 {
-    ngx_int_t          rc;
-    wafcert_verdict_t  verdict;
+    ngx_int_t  rc;
 
     rc = wafcert_trust_judge(job->validator, job->policy->trust, &job->chain,
-                             job->now, &verdict);
+                             job->now, &job->untrusted);
 
     if (rc == NGX_DECLINED && job->policy->reject_untrusted) {
-        *job->verdict = verdict;
+        *job->verdict = job->untrusted;
         return NGX_DECLINED;
     }
 
@@ -963,6 +996,49 @@ wafcert_job_chain(wafcert_job_t *job)
 
     if (job->bundle->content_pem.repaired || job->bundle->key_pem.repaired) {
         wafcert_job_warn(job, WAFCERT_WARN_NEWLINES_REPAIRED);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+wafcert_job_words(wafcert_job_t *job)
+{
+    size_t             len;
+    const char        *why;
+    wafcert_words_t   *words;
+    wafcert_bundle_t  *bundle;
+
+    bundle = job->bundle;
+
+    if (bundle->facts.warnings == 0 || job->policy->stored) {
+        return NGX_OK;
+    }
+
+    words = calloc(WAFCERT_WARNINGS, sizeof(wafcert_words_t));
+    if (words == NULL) {
+        return NGX_ERROR;
+    }
+
+    bundle->words = words;
+
+    wafcert_words_write(job->validator, &job->chain, bundle->facts.warnings,
+                        words);
+
+    if (bundle->content_pem.repaired || bundle->key_pem.repaired) {
+        (void) snprintf(words[WAFCERT_WARN_NEWLINES_REPAIRED],
+                        sizeof(wafcert_words_t), "in %s%s%s",
+                        bundle->content_pem.repaired ? "content" : "",
+                        bundle->content_pem.repaired
+                        && bundle->key_pem.repaired ? " and " : "",
+                        bundle->key_pem.repaired ? "key" : "");
+    }
+
+    if (bundle->facts.warnings & wafcert_warning(WAFCERT_WARN_UNTRUSTED)) {
+        why = job->untrusted.message;
+        len = ngx_min(ngx_strlen(why), sizeof(wafcert_words_t) - 1);
+        ngx_memcpy(words[WAFCERT_WARN_UNTRUSTED], why, len);
     }
 
     return NGX_OK;

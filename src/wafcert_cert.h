@@ -127,6 +127,25 @@ typedef struct {
 } wafcert_block_t;
 
 
+/* What a warning is about, in words; empty: its sentence tells all. */
+
+#define WAFCERT_WORDS_MAX  400
+
+typedef char  wafcert_words_t[WAFCERT_WORDS_MAX];
+
+/* the warnings of which a record alone does not tell them */
+#define WAFCERT_WORDS_WANTED                                                 \
+    (wafcert_warning(WAFCERT_WARN_WEAK_KEY)                                  \
+     |wafcert_warning(WAFCERT_WARN_LEAF_KEY_USAGE)                           \
+     |wafcert_warning(WAFCERT_WARN_LEAF_ANY_PURPOSE)                         \
+     |wafcert_warning(WAFCERT_WARN_LEAF_CRITICAL_EXTENSION)                  \
+     |wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION)                 \
+     |wafcert_warning(WAFCERT_WARN_SAN_MALFORMED)                            \
+     |wafcert_warning(WAFCERT_WARN_HOST_UNUSABLE)                            \
+     |wafcert_warning(WAFCERT_WARN_UNTRUSTED)                                \
+     |WAFCERT_WARNINGS_OF_ISSUERS)
+
+
 /* A validated upload. */
 
 typedef struct {
@@ -134,6 +153,7 @@ typedef struct {
     wafcert_key_t          key;
 
     wafcert_block_t        blocks[WAFCERT_PEM_BLOCKS];
+    wafcert_words_t       *words;         /* by wafcert_warning_e, or NULL */
 
     wafcert_pem_t          content_pem;   /* what the DER above points to */
     wafcert_pem_t          key_pem;

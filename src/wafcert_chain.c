@@ -49,8 +49,7 @@ typedef struct {
 
     ngx_uint_t           circle;      /* all that were found lead nowhere */
     ngx_uint_t           faulty;      /* issuers, of the path with fewest */
-    wafcert_sent_t      *nearest;     /* of them to the leaf, or NULL */
-    uint64_t             warnings;    /* what that one has */
+    uint64_t             warnings;    /* what the nearest to the leaf has */
 } wafcert_walk_t;
 
 
@@ -67,6 +66,7 @@ static ngx_uint_t wafcert_chain_same_ca(const wafcert_sent_t *one,
     const wafcert_sent_t *two);
 static ngx_uint_t wafcert_chain_identified(const wafcert_sent_t *sent,
     const wafcert_sent_t *issuer);
+static void wafcert_chain_unreadable(wafcert_walk_t *walk);
 static void wafcert_chain_trust(wafcert_walk_t *walk);
 static ngx_uint_t wafcert_chain_anchored(const wafcert_walk_t *walk,
     ngx_uint_t i);
@@ -85,12 +85,17 @@ static ngx_uint_t wafcert_chain_too_long(const wafcert_walk_t *walk,
     const wafcert_sent_t *sent);
 static ngx_uint_t wafcert_chain_was_here(const wafcert_walk_t *walk,
     const wafcert_sent_t *sent);
-static void wafcert_chain_path(wafcert_walk_t *walk, ngx_uint_t circle);
+static void wafcert_chain_path(wafcert_walk_t *walk, wafcert_sent_t *root,
+    ngx_uint_t circle);
+static uint64_t wafcert_chain_link_faults(const wafcert_walk_t *walk,
+    const wafcert_sent_t *sent, const wafcert_sent_t *issuer);
 static uint64_t wafcert_chain_faults(const wafcert_walk_t *walk,
     ngx_uint_t n);
 static ngx_uint_t wafcert_chain_constrained(const wafcert_walk_t *walk,
     ngx_uint_t i, ngx_uint_t n);
 static void wafcert_chain_warn(wafcert_chain_t *chain);
+static ngx_int_t wafcert_chain_algorithms(const wafcert_sent_t *sent,
+    wafcert_verdict_t *verdict);
 static ngx_uint_t wafcert_chain_incomplete(const wafcert_chain_t *chain);
 
 
@@ -172,13 +177,45 @@ wafcert_chain_order(wafcert_validator_t *validator, wafcert_chain_t *chain,
 
     chain->warnings |= walk.warnings;
 
+    wafcert_chain_unreadable(&walk);
+
     for (i = 0; i < chain->nkept; i++) {
-        if (chain->kept[i] == walk.nearest) {
+        if (chain->npath && chain->kept[i] == chain->path[chain->npath - 1]) {
             chain->fault = i;
         }
     }
 
     wafcert_chain_warn(chain);
+}
+
+
+/* Go breaks off at any of those that are sent, be it of no path. */
+
+static void
+wafcert_chain_unreadable(wafcert_walk_t *walk)
+{
+    uint64_t          faults;
+    ngx_uint_t        i;
+    wafcert_chain_t  *chain;
+
+    chain = walk->chain;
+
+    for (i = chain->nkept; i > 0; i--) {
+
+        if (chain->kept[i - 1] == walk->path[0]) {
+            continue;
+        }
+
+        faults = wafcert_fault_issuer(walk->validator,
+                                      chain->kept[i - 1]->cert);
+
+        if (faults & wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION))
+        {
+            chain->unreadable = chain->kept[i - 1];
+            chain->warnings |=
+                     wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
+        }
+    }
 }
 
 
@@ -271,25 +308,7 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
         i = wafcert_chain_index(chain, sent);
 
         if (sent->cert->algorithms_differ) {
-            return wafcert_refuse(verdict, WAFCERT_CERT_ALGORITHM_MISMATCH,
-                                  "block %lu of content, %.*s, names one "
-                                  "algorithm of its signature inside of what "
-                                  "is signed, and another one outside",
-                                  (u_long) sent->block,
-                                  (int) ngx_min(sent->cert->subject.len, 100),
-                                  sent->cert->subject.data);
-        }
-
-        /* nor may the server that sends it build the curve */
-
-        if (sent->cert->public.algo.explicit_curve) {
-            return wafcert_refuse(verdict, WAFCERT_CERT_KEY_TYPE,
-                                  "block %lu of content, %.*s, spells the "
-                                  "parameters of its curve out, and no client "
-                                  "accepts it",
-                                  (u_long) sent->block,
-                                  (int) ngx_min(sent->cert->subject.len, 100),
-                                  sent->cert->subject.data);
+            return wafcert_chain_algorithms(sent, verdict);
         }
 
         issuer = NULL;
@@ -324,6 +343,32 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
     }
 
     return NGX_OK;
+}
+
+
+/* it was not walked, and is open */
+
+static ngx_int_t
+wafcert_chain_algorithms(const wafcert_sent_t *sent,
+    wafcert_verdict_t *verdict)
+{
+    const X509_ALGOR   *outside;
+    const ASN1_OBJECT  *inner, *outer;
+
+    X509_get0_signature(NULL, &outside, sent->cert->x509);
+    X509_ALGOR_get0(&outer, NULL, NULL, outside);
+    X509_ALGOR_get0(&inner, NULL, NULL,
+                    X509_get0_tbs_sigalg(sent->cert->x509));
+
+    return wafcert_refuse(verdict, WAFCERT_CERT_ALGORITHM_MISMATCH,
+                          "block %lu of content, %.*s, names one algorithm of "
+                          "its signature inside of what is signed, %s, and "
+                          "another one outside, %s",
+                          (u_long) sent->block,
+                          (int) ngx_min(sent->cert->subject.len, 100),
+                          sent->cert->subject.data,
+                          OBJ_nid2ln(OBJ_obj2nid(inner)),
+                          OBJ_nid2ln(OBJ_obj2nid(outer)));
 }
 
 
@@ -618,10 +663,12 @@ wafcert_chain_walk(wafcert_walk_t *walk)
 {
     u_char            ranks[WAFCERT_CHAIN_MAX];
     ngx_uint_t        i, j, end, rank, circle;
+    wafcert_sent_t   *root;
     wafcert_chain_t  *chain;
 
     chain = walk->chain;
     i = wafcert_chain_index(chain, walk->path[walk->n - 1]);
+    root = NULL;
     end = 1;
     circle = 0;
 
@@ -656,16 +703,26 @@ wafcert_chain_walk(wafcert_walk_t *walk)
 
     for (j = 0; j < chain->nsent; j++) {
 
-        if (wafcert_chain_is_root(chain, j)
-            && wafcert_chain_next(chain, i, j))
+        if (!wafcert_chain_is_root(chain, j)
+            || !wafcert_chain_next(chain, i, j))
         {
-            end = 1;
-            circle = 0;
+            continue;
         }
+
+        /* of several, one that all clients find */
+
+        if (root == NULL
+            || wafcert_chain_link_faults(walk, &chain->sent[i], root))
+        {
+            root = &chain->sent[j];
+        }
+
+        end = 1;
+        circle = 0;
     }
 
     if (end) {
-        wafcert_chain_path(walk, circle);
+        wafcert_chain_path(walk, root, circle);
     }
 }
 
@@ -754,34 +811,49 @@ wafcert_chain_was_here(const wafcert_walk_t *walk, const wafcert_sent_t *sent)
 /*
  * What goes round in a circle is told of only if there is nothing else.  It is
  * the first one still: OpenSSL leaves a circle by the next certificate of a CA.
+ * Of a root that was sent it does not count what it is, but whether it is
+ * found.
  */
 
 static void
-wafcert_chain_path(wafcert_walk_t *walk, ngx_uint_t circle)
+wafcert_chain_path(wafcert_walk_t *walk, wafcert_sent_t *root,
+    ngx_uint_t circle)
 {
-    uint64_t         faults, warnings;
-    ngx_uint_t       i, n, anchored;
-    wafcert_sent_t  *nearest;
+    uint64_t          faults, warnings;
+    ngx_uint_t        i, n, anchored, nearest;
+    wafcert_chain_t  *chain;
 
     n = 0;
-    nearest = NULL;
+    nearest = 0;
     warnings = 0;
+    chain = walk->chain;
 
     anchored = wafcert_chain_anchored(walk,
-                          wafcert_chain_index(walk->chain, walk->path[0]));
+                          wafcert_chain_index(chain, walk->path[0]));
 
     for (i = 1; i < walk->n; i++) {
         faults = wafcert_chain_faults(walk, i);
 
         anchored |= wafcert_chain_anchored(walk,
-                          wafcert_chain_index(walk->chain, walk->path[i]));
+                          wafcert_chain_index(chain, walk->path[i]));
 
         if (faults == 0) {
             continue;
         }
 
         if (n++ == 0) {
-            nearest = walk->path[i];
+            nearest = i;
+            warnings = faults;
+        }
+    }
+
+    if (root) {
+        walk->path[walk->n] = root;
+        faults = wafcert_chain_link_faults(walk, walk->path[walk->n - 1],
+                                           root);
+
+        if (faults && n++ == 0) {
+            nearest = walk->n;
             warnings = faults;
         }
     }
@@ -800,8 +872,11 @@ wafcert_chain_path(wafcert_walk_t *walk, ngx_uint_t circle)
     {
         walk->circle = circle;
         walk->faulty = n;
-        walk->nearest = nearest;
         walk->warnings = warnings;
+
+        chain->npath = nearest ? nearest + 1 : 0;
+        ngx_memcpy(chain->path, walk->path,
+                   chain->npath * sizeof(wafcert_sent_t *));
     }
 
     walk->paths++;
@@ -815,11 +890,8 @@ wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
 {
     uint64_t         faults;
     ngx_uint_t       i;
-    wafcert_x509_t  *cert, *issuer;
-    wafcert_sent_t  *sent;
+    wafcert_x509_t  *issuer;
 
-    sent = walk->path[n - 1];
-    cert = sent->cert;
     issuer = walk->path[n]->cert;
 
     faults = wafcert_chain_own_faults(walk, issuer);
@@ -835,18 +907,36 @@ wafcert_chain_faults(const wafcert_walk_t *walk, ngx_uint_t n)
         }
     }
 
-    if (cert->issuer_der.len != issuer->subject_der.len
-        || ngx_memcmp(cert->issuer_der.data, issuer->subject_der.data,
-                      cert->issuer_der.len)
+    return faults | wafcert_chain_link_faults(walk, walk->path[n - 1],
+                                              walk->path[n]);
+}
+
+
+/* whether clients that look for the issuer find it */
+
+static uint64_t
+wafcert_chain_link_faults(const wafcert_walk_t *walk,
+    const wafcert_sent_t *sent, const wafcert_sent_t *issuer)
+{
+    uint64_t         faults;
+    wafcert_x509_t  *one, *two;
+
+    faults = 0;
+    one = sent->cert;
+    two = issuer->cert;
+
+    if (one->issuer_der.len != two->subject_der.len
+        || ngx_memcmp(one->issuer_der.data, two->subject_der.data,
+                      one->issuer_der.len)
            != 0)
     {
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NAME_ENCODING);
     }
 
-    if ((cert->authority_id.len && issuer->key_id.len
-         && !wafcert_chain_identified(sent, walk->path[n]))
-        || (cert->authority_named
-            && wafcert_fault_authority(walk->validator, cert, issuer)))
+    if ((one->authority_id.len && two->key_id.len
+         && !wafcert_chain_identified(sent, issuer))
+        || (one->authority_named
+            && wafcert_fault_authority(walk->validator, one, two)))
     {
         faults |= wafcert_warning(WAFCERT_WARN_KEY_ID_MISMATCH);
     }
@@ -962,7 +1052,7 @@ wafcert_chain_incomplete(const wafcert_chain_t *chain)
 
     i = wafcert_chain_index(chain, chain->kept[0]);
 
-    if (chain->anchors[i]) {
+    if (chain->anchors[i] || chain->unsure[i]) {
         return 0;
     }
 

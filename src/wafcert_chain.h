@@ -55,6 +55,9 @@ typedef struct {
     /* the trusted one that has issued one, or is the same, or NULL */
     wafcert_x509_t      *anchors[WAFCERT_CHAIN_MAX];
 
+    /* one that may have, if its signatures could be verified here */
+    wafcert_x509_t      *unsure[WAFCERT_CHAIN_MAX];
+
     /* whether name constraints forbid one: 1 + that, or 0: not yet known */
     u_char               constrained[WAFCERT_CHAIN_MAX][WAFCERT_CHAIN_MAX];
 
@@ -62,6 +65,10 @@ typedef struct {
     wafcert_sent_t      *kept[WAFCERT_CHAIN_MAX];   /* leaf first */
     uint64_t             warnings;
     ngx_uint_t           fault;       /* what of "kept" they are about, or 0 */
+
+    ngx_uint_t           npath;       /* from the leaf to that, or 0 */
+    wafcert_sent_t      *path[WAFCERT_CHAIN_MAX];
+    wafcert_sent_t      *unreadable;  /* what is kept and Go cannot read */
 } wafcert_chain_t;
 
 

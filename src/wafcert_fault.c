@@ -9,7 +9,12 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include "wafcert_fault.h"
+#include "wafcert_words.h"
 
+
+/* for "%.*s" */
+#define wafcert_fault_subject(cert)                                          \
+    (int) ngx_min((cert)->subject.len, 100), (cert)->subject.data
 
 /* a precertificate's: RFC 6962, 3.1 */
 #define WAFCERT_FAULT_POISON  "1.3.6.1.4.1.11129.2.4.3"
@@ -50,9 +55,9 @@ static const wafcert_known_t  wafcert_known[] = {
 
 static ngx_int_t wafcert_fault_extension(const wafcert_x509_t *cert,
     ngx_uint_t block, int n, uint64_t *warnings, wafcert_verdict_t *verdict);
-static ngx_int_t wafcert_fault_critical(X509_EXTENSION *ext,
-    const wafcert_known_t *known, ngx_uint_t block, uint64_t *warnings,
-    wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_fault_critical(const wafcert_x509_t *cert,
+    X509_EXTENSION *ext, const wafcert_known_t *known, ngx_uint_t block,
+    uint64_t *warnings, wafcert_verdict_t *verdict);
 static const wafcert_known_t *wafcert_fault_known(X509_EXTENSION *ext);
 static ngx_uint_t wafcert_fault_reads(X509_EXTENSION *ext);
 static const char *wafcert_fault_name(X509_EXTENSION *ext, char *buf,
@@ -64,7 +69,11 @@ static uint64_t wafcert_fault_usage(const wafcert_x509_t *cert);
 static uint64_t wafcert_fault_names(const wafcert_x509_t *cert);
 static uint64_t wafcert_fault_issuer_purpose(X509 *x509);
 static uint64_t wafcert_fault_issuer_extensions(wafcert_x509_t *cert);
-static ngx_uint_t wafcert_fault_other_names(X509 *x509);
+static uint64_t wafcert_fault_issuer_extension(wafcert_x509_t *cert, int n);
+static ngx_uint_t wafcert_fault_odd_constraints(
+    const NAME_CONSTRAINTS *constraints);
+static ngx_uint_t wafcert_fault_other_names(
+    const NAME_CONSTRAINTS *constraints);
 static ngx_uint_t wafcert_fault_other_trees(
     STACK_OF(GENERAL_SUBTREE) *trees);
 static ngx_uint_t wafcert_fault_odd_trees(STACK_OF(GENERAL_SUBTREE) *trees);
@@ -119,7 +128,8 @@ wafcert_fault_leaf(wafcert_validator_t *validator, wafcert_x509_t *cert,
     if (X509_get_extension_flags(cert->x509) & EXFLAG_INVALID) {
         return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
                               "OpenSSL takes the extensions of block %lu of "
-                              "content for invalid", (u_long) block);
+                              "content, %.*s, for invalid",
+                              (u_long) block, wafcert_fault_subject(cert));
     }
 
     rc = wafcert_fault_purpose(cert, block, warnings, verdict);
@@ -155,8 +165,9 @@ wafcert_fault_extension(const wafcert_x509_t *cert, ngx_uint_t block, int n,
         >= 0)
     {
         return wafcert_refuse(verdict, WAFCERT_CERT_DUPLICATE_EXTENSION,
-                              "block %lu of content has the extension \"%s\" "
-                              "twice", (u_long) block,
+                              "block %lu of content, %.*s, has the extension "
+                              "\"%s\" twice",
+                              (u_long) block, wafcert_fault_subject(cert),
                               wafcert_fault_name(ext, buf, sizeof(buf)));
     }
 
@@ -167,23 +178,26 @@ wafcert_fault_extension(const wafcert_x509_t *cert, ngx_uint_t block, int n,
         if (known->both) {
             return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
                                   "OpenSSL cannot read the extension \"%s\" "
-                                  "of block %lu of content",
+                                  "of block %lu of content, %.*s",
                                   wafcert_fault_name(ext, buf, sizeof(buf)),
-                                  (u_long) block);
+                                  (u_long) block,
+                                  wafcert_fault_subject(cert));
         }
 
         *warnings |= wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION);
     }
 
     return X509_EXTENSION_get_critical(ext)
-           ? wafcert_fault_critical(ext, known, block, warnings, verdict)
+           ? wafcert_fault_critical(cert, ext, known, block, warnings,
+                                    verdict)
            : NGX_OK;
 }
 
 
 static ngx_int_t
-wafcert_fault_critical(X509_EXTENSION *ext, const wafcert_known_t *known,
-    ngx_uint_t block, uint64_t *warnings, wafcert_verdict_t *verdict)
+wafcert_fault_critical(const wafcert_x509_t *cert, X509_EXTENSION *ext,
+    const wafcert_known_t *known, ngx_uint_t block, uint64_t *warnings,
+    wafcert_verdict_t *verdict)
 {
     char  oid[80], name[80];
 
@@ -200,19 +214,19 @@ wafcert_fault_critical(X509_EXTENSION *ext, const wafcert_known_t *known,
 
     if (ngx_strcmp(oid, WAFCERT_FAULT_POISON) == 0) {
         (void) wafcert_refuse(verdict, WAFCERT_CERT_CRITICAL_EXTENSION,
-                              "block %lu of content is a precertificate, "
-                              "which was made for the logs of certificate "
-                              "transparency and for no server",
-                              (u_long) block);
+                              "block %lu of content, %.*s, is a "
+                              "precertificate, which was made for the logs "
+                              "of certificate transparency and for no server",
+                              (u_long) block, wafcert_fault_subject(cert));
         wafcert_hint(verdict, "send the certificate that the CA issued after "
                      "it, with the same serial number");
         return NGX_DECLINED;
     }
 
     return wafcert_refuse(verdict, WAFCERT_CERT_CRITICAL_EXTENSION,
-                          "block %lu of content has the extension \"%s\", "
-                          "which is critical and unknown to clients",
-                          (u_long) block,
+                          "block %lu of content, %.*s, has the extension "
+                          "\"%s\", which is critical and unknown to clients",
+                          (u_long) block, wafcert_fault_subject(cert),
                           wafcert_fault_name(ext, name, sizeof(name)));
 }
 
@@ -283,6 +297,7 @@ static ngx_int_t
 wafcert_fault_purpose(wafcert_x509_t *cert, ngx_uint_t block,
     uint64_t *warnings, wafcert_verdict_t *verdict)
 {
+    char      buf[120];
     uint32_t  purposes;
 
     if (X509_get_ext_by_NID(cert->x509, NID_ext_key_usage, -1) < 0) {
@@ -300,13 +315,13 @@ wafcert_fault_purpose(wafcert_x509_t *cert, ngx_uint_t block,
         return NGX_OK;
     }
 
+    wafcert_words_purposes(cert->x509, buf, sizeof(buf));
+
     return wafcert_refuse(verdict, WAFCERT_CERT_PURPOSE,
                           "block %lu of content, %.*s, may be used for other "
-                          "purposes than a server's: its extendedKeyUsage "
-                          "lacks serverAuth",
-                          (u_long) block,
-                          (int) ngx_min(cert->subject.len, 100),
-                          cert->subject.data);
+                          "purposes than a server's: its %s, and lacks "
+                          "serverAuth",
+                          (u_long) block, wafcert_fault_subject(cert), buf);
 }
 
 
@@ -382,6 +397,10 @@ wafcert_fault_issuer(wafcert_validator_t *validator, wafcert_x509_t *cert)
 
     faults = 0;
 
+    if (cert->names_fault) {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
+    }
+
     if (!cert->is_ca) {
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_NOT_CA);
     }
@@ -441,75 +460,133 @@ wafcert_fault_issuer_purpose(X509 *x509)
 static uint64_t
 wafcert_fault_issuer_extensions(wafcert_x509_t *cert)
 {
-    int                     i, n;
-    X509                   *x509;
-    uint64_t                faults;
-    X509_EXTENSION         *ext;
-    const wafcert_known_t  *known;
-    NAME_CONSTRAINTS       *constraints;
+    int       i, n;
+    uint64_t  faults;
 
     faults = 0;
-    x509 = cert->x509;
-    n = X509_get_ext_count(x509);
+    n = X509_get_ext_count(cert->x509);
+
+    cert->constraints = X509_get_ext_d2i(cert->x509, NID_name_constraints,
+                                         NULL, NULL);
 
     for (i = 0; i < n; i++) {
-        ext = X509_get_ext(x509, i);
-        known = wafcert_fault_known(ext);
-
-        if (X509_get_ext_by_OBJ(x509, X509_EXTENSION_get_object(ext), i) >= 0
-            || !wafcert_fault_reads(ext))
-        {
-            faults |=
-                   wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
-        }
-
-        if (X509_EXTENSION_get_critical(ext)
-            && (!(known->openssl && known->go)
-                || (known->nid == NID_name_constraints
-                    && wafcert_fault_other_names(x509))))
-        {
-            faults |= wafcert_warning(WAFCERT_WARN_ISSUER_CRITICAL_EXTENSION);
-        }
-    }
-
-    constraints = X509_get_ext_d2i(cert->x509, NID_name_constraints, NULL,
-                                   NULL);
-    cert->constraints = constraints;
-
-    /* a list that is not there has -1 */
-
-    if (constraints
-        && ((sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees) <= 0
-             && sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees) <= 0)
-            || wafcert_fault_odd_trees(constraints->permittedSubtrees)
-            || wafcert_fault_odd_trees(constraints->excludedSubtrees)))
-    {
-        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
+        faults |= wafcert_fault_issuer_extension(cert, i);
     }
 
     return faults;
 }
 
 
+static uint64_t
+wafcert_fault_issuer_extension(wafcert_x509_t *cert, int n)
+{
+    X509                   *x509;
+    uint64_t                faults;
+    ngx_uint_t              names;
+    X509_EXTENSION         *ext;
+    const wafcert_known_t  *known;
+
+    faults = 0;
+    x509 = cert->x509;
+    ext = X509_get_ext(x509, n);
+    known = wafcert_fault_known(ext);
+    names = (known->nid == NID_name_constraints && cert->constraints);
+
+    if (X509_get_ext_by_OBJ(x509, X509_EXTENSION_get_object(ext), n) >= 0
+        || !wafcert_fault_reads(ext)
+        || (names && wafcert_fault_odd_constraints(cert->constraints)))
+    {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
+    }
+
+    if (X509_EXTENSION_get_critical(ext)
+        && (!(known->openssl && known->go)
+            || (names && wafcert_fault_other_names(cert->constraints))))
+    {
+        faults |= wafcert_warning(WAFCERT_WARN_ISSUER_CRITICAL_EXTENSION);
+    }
+
+    return faults;
+}
+
+
+void
+wafcert_fault_which(wafcert_x509_t *cert, wafcert_warning_e warning,
+    char *buf, size_t size)
+{
+    int                 i, n;
+    char                name[80];
+    uint64_t            faults;
+    const char         *what;
+    X509_EXTENSION     *ext;
+    wafcert_verdict_t   ignored;
+
+    n = X509_get_ext_count(cert->x509);
+
+    for (i = 0; i < n; i++) {
+        faults = 0;
+
+        if (wafcert_warning_is_issuers(warning)) {
+            faults = wafcert_fault_issuer_extension(cert, i);
+
+        } else {
+            (void) wafcert_fault_extension(cert, 1, i, &faults, &ignored);
+        }
+
+        if (!(faults & wafcert_warning(warning))) {
+            continue;
+        }
+
+        ext = X509_get_ext(cert->x509, i);
+
+        if (warning == WAFCERT_WARN_ISSUER_CRITICAL_EXTENSION
+            || warning == WAFCERT_WARN_LEAF_CRITICAL_EXTENSION)
+        {
+            what = "is critical";
+
+        } else if (X509_get_ext_by_OBJ(cert->x509,
+                                       X509_EXTENSION_get_object(ext), i)
+                   >= 0)
+        {
+            what = "is there twice";
+
+        } else if (!wafcert_fault_reads(ext)) {
+            what = "cannot be read";
+
+        } else {
+            what = "has no tree, or one that is no name or network";
+        }
+
+        (void) snprintf(buf, size, "its extension \"%s\" %s",
+                        wafcert_fault_name(ext, name, sizeof(name)), what);
+        return;
+    }
+
+    (void) snprintf(buf, size, "%s",
+                    cert->names_fault ? cert->names_fault
+                                : "OpenSSL takes its extensions for invalid");
+}
+
+
+/* a list that is not there has -1 */
+
+static ngx_uint_t
+wafcert_fault_odd_constraints(const NAME_CONSTRAINTS *constraints)
+{
+    return (sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees) <= 0
+            && sk_GENERAL_SUBTREE_num(constraints->excludedSubtrees) <= 0)
+           || wafcert_fault_odd_trees(constraints->permittedSubtrees)
+           || wafcert_fault_odd_trees(constraints->excludedSubtrees);
+}
+
+
 /* Whether it constrains names of a kind that Go does not know. */
 
 static ngx_uint_t
-wafcert_fault_other_names(X509 *x509)
+wafcert_fault_other_names(const NAME_CONSTRAINTS *constraints)
 {
-    ngx_uint_t         others;
-    NAME_CONSTRAINTS  *constraints;
-
-    constraints = X509_get_ext_d2i(x509, NID_name_constraints, NULL, NULL);
-    if (constraints == NULL) {
-        return 0;
-    }
-
-    others = wafcert_fault_other_trees(constraints->permittedSubtrees)
-             + wafcert_fault_other_trees(constraints->excludedSubtrees);
-
-    NAME_CONSTRAINTS_free(constraints);
-
-    return others;
+    return wafcert_fault_other_trees(constraints->permittedSubtrees)
+           + wafcert_fault_other_trees(constraints->excludedSubtrees);
 }
 
 

@@ -40,6 +40,13 @@ uint64_t wafcert_fault_issuer(wafcert_validator_t *validator,
 ngx_uint_t wafcert_fault_constrained(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer, ngx_uint_t leaf);
 
+/*
+ * Says which extension it is that one of the warnings of critical and malformed
+ * extensions is about, of a leaf or an issuer.
+ */
+void wafcert_fault_which(wafcert_x509_t *cert, wafcert_warning_e warning,
+    char *buf, size_t size);
+
 /* Whether the certificate names another serial number, or issuer, of it. */
 ngx_uint_t wafcert_fault_authority(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);

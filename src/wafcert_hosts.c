@@ -31,6 +31,7 @@ typedef struct {
     uint32_t             *table;        /* 0: free */
     ngx_uint_t            mask;
     ngx_uint_t            found;        /* of any kind, legal or not */
+    ngx_uint_t            n;            /* the one at hand, from 1 */
 } wafcert_names_t;
 
 
@@ -54,6 +55,7 @@ static ngx_uint_t wafcert_hosts_labels(const u_char *data, size_t len,
     const char *forbidden);
 static void wafcert_hosts_address(wafcert_names_t *list, const u_char *data,
     size_t len);
+static void wafcert_hosts_note(ngx_uint_t *first, ngx_uint_t n);
 static size_t wafcert_hosts_copy(u_char *dst, const u_char *data, size_t len);
 static ngx_uint_t wafcert_hosts_new(wafcert_names_t *list, size_t len);
 
@@ -150,6 +152,8 @@ wafcert_hosts_walk(wafcert_names_t *list, ngx_str_t *names)
             return NGX_DECLINED;
         }
 
+        list->n++;
+
         switch (tlv.tag) {
 
         case WAFCERT_NAME_DNS:
@@ -191,6 +195,8 @@ wafcert_hosts_decode(wafcert_names_t *list)
     cert = list->cert;
     cert->hosts.len = 0;
     cert->nhosts = 0;
+    cert->bad_san = 0;
+    cert->odd_host = 0;
     list->found = 0;
 
     rc = wafcert_x509_open(list->validator, cert);
@@ -205,6 +211,7 @@ wafcert_hosts_decode(wafcert_names_t *list)
 
     for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         name = sk_GENERAL_NAME_value(names, i);
+        list->n = i + 1;
 
         switch (name->type) {
 
@@ -365,7 +372,7 @@ wafcert_hosts_dns(wafcert_names_t *list, const u_char *data, size_t len)
         if (inet_pton(AF_INET, text, addr) == 1
             || inet_pton(AF_INET6, text, addr) == 1)
         {
-            cert->odd_host = 1;
+            wafcert_hosts_note(&cert->odd_host, list->n);
             list->found = 1;
             return;
         }
@@ -375,7 +382,7 @@ wafcert_hosts_dns(wafcert_names_t *list, const u_char *data, size_t len)
         cert->usable = 1;
 
     } else {
-        cert->odd_host = 1;
+        wafcert_hosts_note(&cert->odd_host, list->n);
     }
 
     wafcert_hosts_other(list, data, len, GEN_DNS);
@@ -424,14 +431,14 @@ wafcert_hosts_other(wafcert_names_t *list, const u_char *data, size_t len,
 
     for (i = 0; i < len; i++) {
         if (data[i] >= 0x80) {
-            list->cert->bad_san = 1;
+            wafcert_hosts_note(&list->cert->bad_san, list->n);
         }
     }
 
     if ((type == GEN_EMAIL && !wafcert_hosts_mailbox(data, len))
         || (type == GEN_URI && !wafcert_hosts_uri(data, len)))
     {
-        list->cert->bad_san = 1;
+        wafcert_hosts_note(&list->cert->bad_san, list->n);
     }
 }
 
@@ -568,7 +575,7 @@ wafcert_hosts_address(wafcert_names_t *list, const u_char *data, size_t len)
         break;
 
     default:
-        list->cert->bad_san = 1;
+        wafcert_hosts_note(&list->cert->bad_san, list->n);
         return;
     }
 
@@ -577,6 +584,15 @@ wafcert_hosts_address(wafcert_names_t *list, const u_char *data, size_t len)
 
     if (inet_ntop(family, data, text, sizeof(text))) {
         wafcert_hosts_name(list, (u_char *) text, strlen(text));
+    }
+}
+
+
+static void
+wafcert_hosts_note(ngx_uint_t *first, ngx_uint_t n)
+{
+    if (*first == 0) {
+        *first = n;
     }
 }
 

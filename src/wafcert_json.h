@@ -71,6 +71,7 @@ typedef struct {
     ngx_uint_t             revision;
     const wafcert_facts_t *facts;
     const wafcert_block_t *blocks;        /* as they were sent, or NULL */
+    const wafcert_words_t *words;         /* as in wafcert_bundle_t, or NULL */
 
     /* what servers make of it; all of it may be zero */
     ngx_uint_t             level;         /* their security level */
@@ -104,7 +105,7 @@ uint64_t wafcert_json_warnings(const wafcert_record_t *record, int64_t now);
 typedef struct {
     const char            *between;
     ngx_str_t              value;
-    char                   buf[4 * WAFCERT_PEM_BLOCKS + 32];
+    char                   buf[320];
 } wafcert_warned_t;
 
 void wafcert_json_warned_of(wafcert_warned_t *warned,

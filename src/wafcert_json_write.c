@@ -50,7 +50,11 @@ static void wafcert_json_put_warnings(wafcert_json_out_t *out,
 static void wafcert_json_blocks(wafcert_warned_t *warned,
     const wafcert_record_t *record, wafcert_block_e became,
     const char *several, const char *one);
-static void wafcert_json_date(wafcert_warned_t *warned, int64_t ms);
+static void wafcert_json_date(wafcert_warned_t *warned,
+    const wafcert_record_t *record, const char *what, int64_t ms);
+static void wafcert_json_leaf(wafcert_warned_t *warned,
+    const wafcert_record_t *record, const char *what,
+    const ngx_str_t *value);
 static const ngx_str_t *wafcert_json_warned_host(
     const wafcert_record_t *record, ngx_uint_t warning);
 static void wafcert_json_put_bind_host(wafcert_json_out_t *out,
@@ -539,11 +543,21 @@ void
 wafcert_json_warned_of(wafcert_warned_t *warned,
     const wafcert_record_t *record, ngx_uint_t warning)
 {
+    const char             *words;
     const ngx_str_t        *host;
     const wafcert_facts_t  *facts;
 
     facts = record->facts;
-    warned->between = ": ";
+    words = record->words ? record->words[warning] : "";
+
+    warned->between = (warning == WAFCERT_WARN_CHAIN_INCOMPLETE)
+                      ? "; missing: " : ": ";
+
+    if (words[0]) {
+        warned->value.data = (u_char *) words;
+        warned->value.len = strlen(words);
+        return;
+    }
 
     switch (warning) {
 
@@ -564,7 +578,6 @@ wafcert_json_warned_of(wafcert_warned_t *warned,
         return;
 
     case WAFCERT_WARN_CHAIN_INCOMPLETE:
-        warned->between = "; missing: ";
         warned->value = facts->chain[0].issuer;
         return;
 
@@ -574,19 +587,28 @@ wafcert_json_warned_of(wafcert_warned_t *warned,
         return;
 
     case WAFCERT_WARN_EXPIRED:
-        wafcert_json_date(warned, facts->chain[0].not_after);
+        wafcert_json_date(warned, record, ", expired on ",
+                          facts->chain[0].not_after);
         return;
 
     case WAFCERT_WARN_NOT_YET_VALID:
-        wafcert_json_date(warned, facts->not_before);
+        wafcert_json_date(warned, record, ", is not valid before ",
+                          facts->not_before);
         return;
 
     case WAFCERT_WARN_SERIAL_NEGATIVE:
-        warned->value = facts->serial_number;
+        wafcert_json_leaf(warned, record, ", has ", &facts->serial_number);
         return;
 
     case WAFCERT_WARN_LEAF_KEY_TYPE:
-        warned->value = facts->cert_type;
+        wafcert_json_leaf(warned, record, ", has ", &facts->cert_type);
+        return;
+
+    case WAFCERT_WARN_NO_HOSTS:
+    case WAFCERT_WARN_NO_SAN:
+    case WAFCERT_WARN_LEAF_IS_CA:
+    case WAFCERT_WARN_MUST_STAPLE:
+        wafcert_json_leaf(warned, record, NULL, NULL);
         return;
     }
 
@@ -644,12 +666,52 @@ wafcert_json_blocks(wafcert_warned_t *warned, const wafcert_record_t *record,
 
 
 static void
-wafcert_json_date(wafcert_warned_t *warned, int64_t ms)
+wafcert_json_date(wafcert_warned_t *warned, const wafcert_record_t *record,
+    const char *what, int64_t ms)
 {
-    wafcert_x509_date(ms, warned->buf, sizeof(warned->buf));
+    char       text[32];
+    ngx_str_t  date;
+
+    wafcert_x509_date(ms, text, sizeof(text));
+
+    date.data = (u_char *) text;
+    date.len = strlen(text);
+
+    wafcert_json_leaf(warned, record, what, &date);
+}
+
+
+/* where it was sent, or else where it is shown */
+
+static void
+wafcert_json_leaf(wafcert_warned_t *warned, const wafcert_record_t *record,
+    const char *what, const ngx_str_t *value)
+{
+    size_t            len;
+    ngx_uint_t        i, block;
+    const ngx_str_t  *subject;
+
+    block = 1;
+
+    for (i = 0; record->blocks && i < WAFCERT_PEM_BLOCKS; i++) {
+        if (record->blocks[i].became == WAFCERT_BLOCK_KEPT
+            && record->blocks[i].other == 1)
+        {
+            block = i + 1;
+        }
+    }
+
+    subject = &record->facts->chain[0].subject;
+
+    len = snprintf(warned->buf, sizeof(warned->buf),
+                   "block %lu of content, %.*s%s%.*s", (u_long) block,
+                   (int) ngx_min(subject->len, 100), subject->data,
+                   what ? what : "",
+                   value ? (int) ngx_min(value->len, 100) : 0,
+                   value ? (char *) value->data : "");
 
     warned->value.data = (u_char *) warned->buf;
-    warned->value.len = strlen(warned->buf);
+    warned->value.len = len;
 }
 
 

@@ -76,6 +76,35 @@ wafcert_probe_curve(const ngx_str_t *der)
 }
 
 
+X509 *
+wafcert_probe_issuer(wafcert_validator_t *validator, const ngx_str_t *der)
+{
+    X509          *x509, *read;
+    const u_char  *p;
+
+    (void) ERR_set_mark();
+
+    x509 = X509_new_ex(wafcert_probe_curve(der) == NGX_OK ? NULL
+                                                          : validator->shallow,
+                       NULL);
+
+    (void) ERR_pop_to_mark();
+
+    if (x509 == NULL) {
+        return NULL;
+    }
+
+    p = der->data;
+    read = d2i_X509(&x509, &p, (long) der->len);
+
+    if (read == NULL) {
+        X509_free(x509);
+    }
+
+    return read;
+}
+
+
 EVP_PKEY *
 wafcert_probe_key(const wafcert_key_t *key, const X509 *leaf)
 {

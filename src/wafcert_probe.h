@@ -30,6 +30,13 @@
 ngx_int_t wafcert_probe_curve(const ngx_str_t *der);
 
 /*
+ * An issuer as it is sent, for the caller to free.  Of one with such a curve,
+ * which nobody here has any use for, the public key is not decoded.
+ */
+X509 *wafcert_probe_issuer(wafcert_validator_t *validator,
+    const ngx_str_t *der);
+
+/*
  * The key of a pair that was accepted, for the caller to free.  NULL: OpenSSL
  * refuses it, or has no memory.
  */

@@ -35,6 +35,7 @@ typedef struct {
     const wafcert_trust_t  *trust;
     const wafcert_chain_t  *chain;
     int64_t                 now;
+    wafcert_x509_t         *unsure;       /* whose signature is not verified */
     unsigned                again:1;      /* this turn's time is over */
     unsigned                dear:1;       /* it takes more than there is */
 } wafcert_trial_t;
@@ -75,6 +76,8 @@ static ngx_int_t wafcert_trust_refuse(const wafcert_trial_t *trial, int error,
     const X509 *x509, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_trust_no_issuer(const wafcert_trial_t *trial,
     const char *who, const wafcert_sent_t *sent, wafcert_x509_t *cert,
+    wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_trust_unsure(const wafcert_trial_t *trial,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_trust_dear(const wafcert_trial_t *trial,
     wafcert_verdict_t *verdict);
@@ -388,6 +391,9 @@ wafcert_trust_anchors(wafcert_validator_t *validator,
 
             if (rc == NGX_OK) {
                 chain->anchors[i] = issuer;
+
+            } else if (rc == NGX_AGAIN) {
+                chain->unsure[i] = issuer;
             }
         }
     }
@@ -656,7 +662,9 @@ wafcert_trust_signature(wafcert_trial_t *trial, wafcert_x509_t *cert,
     rc = wafcert_x509_signed_by(trial->validator, cert, issuer);
 
     trial->again |= (rc == NGX_BUSY);
-    trial->dear |= (rc == NGX_AGAIN);
+    if (rc == NGX_AGAIN) {
+        trial->unsure = issuer;
+    }
 
     return (rc == NGX_OK) ? X509_V_OK : X509_V_ERR_CERT_SIGNATURE_FAILURE;
 }
@@ -780,6 +788,10 @@ wafcert_trust_refuse(const wafcert_trial_t *trial, int error,
 
     cert = wafcert_trust_cert(trial, x509, &sent);
 
+    if (trial->unsure) {
+        return wafcert_trust_unsure(trial, verdict);
+    }
+
     if (trial->dear || cert == NULL) {
         return wafcert_trust_dear(trial, verdict);
     }
@@ -873,6 +885,28 @@ wafcert_trust_no_issuer(const wafcert_trial_t *trial, const char *who,
                           "the issuer of %s %.*s, %s", who,
                           (int) ngx_min(cert->issuer.len, 80),
                           cert->issuer.data, why);
+}
+
+
+static ngx_int_t
+wafcert_trust_unsure(const wafcert_trial_t *trial, wafcert_verdict_t *verdict)
+{
+    char  type[32];
+
+    (void) wafcert_public_type(&trial->unsure->public, type);
+
+    (void) wafcert_refuse(verdict, WAFCERT_CHAIN_UNTRUSTED,
+                          "whether block %lu of content is trusted cannot be "
+                          "judged here: the trusted certificate %.*s has a "
+                          "key, %s, whose signatures are not verified, for it "
+                          "is of a rare kind, or takes long",
+                          (u_long) trial->chain->kept[0]->block,
+                          (int) ngx_min(trial->unsure->subject.len, 100),
+                          trial->unsure->subject.data, type);
+    wafcert_hint(verdict, "send a certificate of a CA whose key is RSA, P-256, "
+                 "P-384, P-521 or Ed25519");
+
+    return NGX_DECLINED;
 }
 
 

@@ -175,6 +175,10 @@ typedef enum {
     ((warning) >= WAFCERT_WARN_ISSUER_NOT_CA                                  \
      && (warning) <= WAFCERT_WARN_ISSUER_KEY_TYPE)
 
+#define WAFCERT_WARNINGS_OF_ISSUERS                                           \
+    (wafcert_warning(WAFCERT_WARN_ISSUER_KEY_TYPE + 1)                        \
+     - wafcert_warning(WAFCERT_WARN_ISSUER_NOT_CA))
+
 
 typedef struct {
     const char        *slug;         /* "json_syntax" */

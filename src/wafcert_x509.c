@@ -43,7 +43,9 @@ static ngx_int_t wafcert_x509_parse(wafcert_validator_t *validator,
     wafcert_x509_t *cert, const char **fault);
 static ngx_int_t wafcert_x509_decode(wafcert_validator_t *validator,
     wafcert_x509_t *cert, const char **fault);
-static ngx_int_t wafcert_x509_decode_extensions(wafcert_x509_t *cert);
+static void wafcert_x509_decode_extensions(wafcert_x509_t *cert);
+static void wafcert_x509_names_fault(wafcert_x509_t *cert,
+    wafcert_reason_e reason, const char *fault);
 static ngx_int_t wafcert_x509_fields(wafcert_x509_t *cert,
     const char **fault);
 static ngx_uint_t wafcert_x509_extensions_many(wafcert_x509_t *cert,
@@ -54,8 +56,7 @@ static void wafcert_x509_weigh_names(wafcert_x509_t *cert,
     const ngx_str_t *names);
 static ngx_int_t wafcert_x509_plain_spki(wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_malformed(const ngx_str_t *der,
-    ngx_uint_t block, wafcert_reason_e reason, const char *words,
-    wafcert_verdict_t *verdict);
+    ngx_uint_t block, const char *words, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_x509_names(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_name(BIO *bio, const X509_NAME *name,
@@ -78,11 +79,9 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     ngx_int_t          rc;
     const char        *fault;
     wafcert_x509_t    *cert;
-    wafcert_reason_e   reason;
 
     if (wafcert_der_whole(der, words, sizeof(words)) != NGX_OK) {
-        return wafcert_x509_malformed(der, block, WAFCERT_CONTENT_DER, words,
-                                      verdict);
+        return wafcert_x509_malformed(der, block, words, verdict);
     }
 
     cert = wafcert_x509_lookup(validator, der);
@@ -97,7 +96,6 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
         return NGX_ERROR;
     }
 
-    cert->reason = WAFCERT_CONTENT_DER;
     cert->der.len = der->len;
     cert->der.data = (u_char *) cert + sizeof(wafcert_x509_t);
 
@@ -120,11 +118,10 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     }
 
     if (rc != NGX_OK) {
-        reason = cert->reason;
         wafcert_x509_free(cert);
 
         if (rc == NGX_DECLINED && fault) {
-            return wafcert_x509_malformed(der, block, reason, fault, verdict);
+            return wafcert_x509_malformed(der, block, fault, verdict);
         }
 
         return rc;
@@ -261,16 +258,9 @@ wafcert_x509_limit(wafcert_validator_t *validator, const wafcert_x509_t *cert,
     }
 
     if (!cert->strict) {
-        return wafcert_x509_malformed(&cert->der, block, WAFCERT_CONTENT_DER,
+        return wafcert_x509_malformed(&cert->der, block,
                                       "has lengths, tags or a depth that no "
                                       "certificate has", verdict);
-    }
-
-    if (!cert->strict_names) {
-        return wafcert_x509_malformed(&cert->der, block,
-                                      WAFCERT_CERT_MALFORMED_EXTENSION,
-                                      "has alternative names that cannot be "
-                                      "read", verdict);
     }
 
     validator->parts += cert->parts;
@@ -309,11 +299,40 @@ wafcert_x509_parse(wafcert_validator_t *validator, wafcert_x509_t *cert,
     rc = wafcert_x509_hosts(validator, cert);
 
     if (rc == NGX_DECLINED) {
-        cert->reason = WAFCERT_CERT_MALFORMED_EXTENSION;
-        *fault = "has alternative names that cannot be read";
+        wafcert_x509_names_fault(cert, WAFCERT_CERT_MALFORMED_EXTENSION,
+                                 "its alternative names cannot be read");
+        rc = NGX_OK;
     }
 
     return rc;
+}
+
+
+/* An issuer needs none; of a leaf it is the reason of the refusal. */
+
+static void
+wafcert_x509_names_fault(wafcert_x509_t *cert, wafcert_reason_e reason,
+    const char *fault)
+{
+    if (cert->names_fault == NULL) {
+        cert->names_fault = fault;
+        cert->names_reason = reason;
+    }
+}
+
+
+ngx_int_t
+wafcert_x509_named(const wafcert_x509_t *cert, ngx_uint_t block,
+    wafcert_verdict_t *verdict)
+{
+    if (cert->names_fault == NULL) {
+        return NGX_OK;
+    }
+
+    return wafcert_refuse(verdict, cert->names_reason,
+                          "block %lu of content, %.*s, cannot be used: %s",
+                          (u_long) block, (int) ngx_min(cert->subject.len, 100),
+                          cert->subject.data, cert->names_fault);
 }
 
 
@@ -351,12 +370,7 @@ wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
     wafcert_x509_asn1_string(serial, &cert->serial);
     cert->negative = (ASN1_STRING_type(serial) == V_ASN1_NEG_INTEGER);
 
-    if (wafcert_x509_decode_extensions(cert) != NGX_OK) {
-        cert->reason = WAFCERT_CERT_DUPLICATE_EXTENSION;
-        *fault = "has the extension of alternative names twice";
-        return NGX_DECLINED;
-    }
-
+    wafcert_x509_decode_extensions(cert);
     wafcert_x509_signature(cert);
 
     return wafcert_x509_names(validator, cert);
@@ -368,7 +382,7 @@ wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
  * over these could deceive.
  */
 
-static ngx_int_t
+static void
 wafcert_x509_decode_extensions(wafcert_x509_t *cert)
 {
     int         n;
@@ -395,11 +409,10 @@ wafcert_x509_decode_extensions(wafcert_x509_t *cert)
                      &cert->exts[i]);
 
         } else if (i == WAFCERT_EXT_NAMES) {
-            return NGX_DECLINED;
+            wafcert_x509_names_fault(cert, WAFCERT_CERT_DUPLICATE_EXTENSION,
+                                     "it has alternative names twice");
         }
     }
-
-    return NGX_OK;
 }
 
 
@@ -463,7 +476,6 @@ wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
     };
 
     cert->strict = (wafcert_der_strict(&cert->der, &cert->parts) == NGX_OK);
-    cert->strict_names = 1;
 
     wafcert_der_init(&der, &cert->der);
     (void) wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &outer);
@@ -608,7 +620,10 @@ wafcert_x509_weigh_names(wafcert_x509_t *cert, const ngx_str_t *names)
     addresses = 0;
 
     if (wafcert_der_strict(names, &all) != NGX_OK) {
-        cert->strict_names = 0;
+        wafcert_x509_names_fault(cert, WAFCERT_CERT_MALFORMED_EXTENSION,
+                                 "its alternative names cannot be read");
+        cert->names += names->len / 2;
+        cert->parts += names->len / 2;
         return;
     }
 
@@ -665,7 +680,7 @@ wafcert_x509_plain_spki(wafcert_x509_t *cert)
 
 static ngx_int_t
 wafcert_x509_malformed(const ngx_str_t *der, ngx_uint_t block,
-    wafcert_reason_e reason, const char *words, wafcert_verdict_t *verdict)
+    const char *words, wafcert_verdict_t *verdict)
 {
     const char          *what;
     wafcert_pem_type_e   type;
@@ -673,7 +688,7 @@ wafcert_x509_malformed(const ngx_str_t *der, ngx_uint_t block,
     what = wafcert_der_what(der, &type);
 
     if (what == NULL || type == WAFCERT_PEM_CERTIFICATE) {
-        return wafcert_refuse(verdict, reason,
+        return wafcert_refuse(verdict, WAFCERT_CONTENT_DER,
                               "block %lu of content cannot be read: the DER "
                               "%s", (u_long) block, words);
     }

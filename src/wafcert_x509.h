@@ -76,7 +76,6 @@ typedef struct {
     int                     digest;         /* of its signature, NIDs */
     int                     signer;
     unsigned                strict:1;       /* it is DER all the way down */
-    unsigned                strict_names:1; /* so are the names of hosts */
     unsigned                self_signed:1;
     unsigned                is_ca:1;        /* basicConstraints say so */
     unsigned                authority_named:1;      /* by more than that */
@@ -86,8 +85,6 @@ typedef struct {
     unsigned                forms:16;       /* of extensions, the walker's */
     unsigned                has_san:1;      /* with a DNS name or address, */
     unsigned                has_dns:1;      /* with a DNS name, */
-    unsigned                bad_san:1;      /* with what cannot be a name, */
-    unsigned                odd_host:1;     /* with what no client asks for */
     unsigned                usable:1;       /* some client asks for a host */
     unsigned                judged:1;       /* "faults" are known */
     unsigned                negative:1;     /* the serial number is */
@@ -95,7 +92,11 @@ typedef struct {
     unsigned                cached:1;
 
     ngx_uint_t              path_length;    /* of a CA */
-    wafcert_reason_e        reason;         /* why it cannot be read */
+    ngx_uint_t              bad_san;        /* the first alternative name, */
+                                            /* from 1, that cannot be one, */
+    ngx_uint_t              odd_host;       /* that no client asks for */
+    const char             *names_fault;    /* of the alternative names, */
+    wafcert_reason_e        names_reason;   /* or NULL: they are read */
     uint64_t                faults;         /* of an issuer, as warnings */
     NAME_CONSTRAINTS       *constraints;    /* the same, or NULL */
 
@@ -163,6 +164,10 @@ ngx_int_t wafcert_x509_read(wafcert_validator_t *validator,
     wafcert_x509_t **result, const ngx_str_t *der, ngx_uint_t block,
     ngx_uint_t issuer, wafcert_verdict_t *verdict);
 void wafcert_x509_release(wafcert_x509_t *cert);
+
+/* Refuses a leaf of which the names of hosts cannot be read. */
+ngx_int_t wafcert_x509_named(const wafcert_x509_t *cert, ngx_uint_t block,
+    wafcert_verdict_t *verdict);
 void wafcert_x509_cache_free(wafcert_validator_t *validator);
 
 /* Makes "x509" if it is not there.  NGX_DECLINED: OpenSSL refuses it. */
@@ -203,7 +208,7 @@ ngx_uint_t wafcert_x509_level(wafcert_validator_t *validator,
 
 /*
  * Reads the names of hosts, each once, and no more than validator->max_hosts.
- * NGX_DECLINED: they cannot be read.
+ * NGX_DECLINED: they cannot be read, and there are none.
  */
 ngx_int_t wafcert_x509_hosts(wafcert_validator_t *validator,
     wafcert_x509_t *cert);

@@ -59,11 +59,12 @@ sub run {
 
 my @secrets;
 
-# of each key's base64, a part of what is secret in it
+# of each key's base64, a part of what is secret in it: but for those whose
+# curve is spelt out, which certificates may do as well
 sub secrets {
     @secrets = map { my $n = length;
                      substr $_, $n > 400 ? $n / 2 : $n < 90 ? 24 : 50, 36 }
-                   Wafcert::Fixtures::private_keys()
+                   grep { !/AYHKoZIzj0BAQ/ } Wafcert::Fixtures::private_keys()
         unless @secrets;
 
     return @secrets;
@@ -215,7 +216,7 @@ like("$status $out", qr/^2 .*key_too_small.* 3072 /s, '--min-rsa-bits');
 
 
 ($status, $out) = run(undef, 't/data/create-request.json');
-like($out, qr/^warning: expired: .*: 2024-03-05T13:04:26Z$/m,
+like($out, qr/^warning: expired: .* on 2024-03-05T13:04:26Z$/m,
      'a warning says since when');
 
 

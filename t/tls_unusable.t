@@ -67,6 +67,20 @@ sub resigned {
                     tlv(3, "\0", 'x' x 3309));
 }
 
+# With the public key of a certificate that spells its curve out.
+sub spelt_out {
+    my ($pem) = @_;
+
+    my ($tbs, @rest) = parts(Wafcert::Broken::der_of(\$pem));
+    my @fields = parts($tbs);
+
+    ($tbs) = parts(Wafcert::Broken::der_of('explicit.crt'));
+    $fields[6] = (parts($tbs))[6];
+
+    return armoured('CERTIFICATE', tlv(0x30, @fields), @rest);
+}
+
+
 sub prime {
     my ($bits) = @_;
 
@@ -270,7 +284,7 @@ refused(attributed(certificate(hosts => [ 'c.test' ], type => $_)),
 refused(certificate(hosts => [ 'c.test' ], type => $_,
                     extensions => [ '2.5.29.15=DER:040178' ]),
         cert_malformed_extension => "OpenSSL cannot read the extension"
-        . " \"$is\" of block 1 of content") for qw(ec rsa);
+        . " \"$is\" of block 1 of content, CN=c.test") for qw(ec rsa);
 
 # a signature by it takes three times as long as by others
 refused(rsa(prime(16), prime(2032), 'c.test'),
@@ -282,12 +296,12 @@ my $usage = certificate(hosts => [ 'c.test' ],
 
 refused(Wafcert::TLS::pair(${Wafcert::Broken::doubled(\$usage->{chain})}, '',
                            $usage->{key}),
-        cert_duplicate_extension => "block 1 of content has the extension"
-        . " \"$is\" twice");
+        cert_duplicate_extension => 'block 1 of content, CN=c.test, has the'
+        . " extension \"$is\" twice");
 refused(certificate(hosts => [ 'c.test' ],
                     extensions => [ '2.5.29.19=DER:30060101ff0201ff' ]),
         cert_malformed_extension => 'OpenSSL takes the extensions of block 1'
-        . ' of content for invalid');
+        . ' of content, CN=c.test, for invalid');
 
 is(create($server, 'project', 'fine',
           certificate(hosts => [ 'c.test' ],
@@ -315,7 +329,8 @@ gets('x.d.test', $wild, 'in TLS 1.3', 'tls13');
 is(bound($ca_id), '', 'bind_host');
 
 
-# an algorithm that OpenSSL may not know (ML-DSA-65)
+# an algorithm that OpenSSL may not know (ML-DSA-65), and a curve by its
+# parameters, which no worker builds
 
 my $ml_dsa = tlv(0x30, tlv(6, "\x60\x86\x48\x01\x65\x03\x04\x03\x12"));
 my $new = certificate(hosts => [ 'e.test' ]);
@@ -324,7 +339,9 @@ my ($leaf, $inter) = $new->{chain} =~ /(-----BEGIN.*?END[^\n]*\n)/gs;
 my %new = (
     'an issuer that it signed' => [ $leaf, resigned($inter, $ml_dsa) ],
     'an issuer with such a key' => [ resigned($leaf, $ml_dsa),
-                                     resigned($inter, $ml_dsa, 'x' x 1952) ]
+                                     resigned($inter, $ml_dsa, 'x' x 1952) ],
+    'an issuer with the key of such a curve' =>
+        [ resigned($leaf, $ml_dsa), spelt_out($inter) ]
 );
 
 for my $what (sort keys %new) {

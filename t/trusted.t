@@ -213,8 +213,17 @@ like(refusal('bridge', 4),
 
 like(post(file_of($case{bridge}{clients}[4]{roots}), 'repair', 'accept',
           $case{bridge}, 'told')->{warned}{untrusted},
-     qr/no root that is trusted here.*issued by CN=North,C=NL\z/,
-     'and a warning tells what it ends with');
+     qr/no root that is trusted here.*: the issuer of block \d of content, (?#
+        )CN=Bridge,C=NL, CN=\w+,C=NL, was not sent, and is not trusted\z/,
+     'and a warning tells why');
+
+my $rare = post(file_of($case{'root-koblitz'}{clients}[0]{roots}), 'repair',
+                'accept', $case{'root-koblitz'}, 'rare')->{warned};
+
+is(join(' ', sort keys %$rare), 'untrusted', 'a root with a rare key');
+like($rare->{untrusted}, qr/block 1 of content.*cannot be judged here: the (?#
+     )trusted certificate CN=Rare,C=NL has a key, EC secp256k1, /,
+     'is not taken for one that is missing');
 
 # each of its three issuers will do
 ok(post(file_of($case{bridge}{clients}[$_]{roots}), 'repair', 'reject',

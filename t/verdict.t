@@ -66,12 +66,17 @@ sub stored {
         name => "$case->{title}.$policy", content => $case->{content},
         key => $case->{key} }))->json;
 
-    return { reason => $answer->{reason} } unless $answer->{id};
+    return { reason => $answer->{reason}, says => $answer->{error_msg} }
+        unless $answer->{id};
 
     my $got = $server->request(GET => "/$answer->{id}")->json;
 
     return { content => $got->{content},
-             warnings => [ map { $_->{reason} } @{$answer->{warnings}} ] };
+             warnings => [ map { $_->{reason} } @{$answer->{warnings}} ],
+             says => { map { $_->{reason} => $_->{message} }
+                           @{$answer->{warnings}} },
+             shown => { map { $_->{reason} => $_->{message} }
+                            @{$got->{warnings}} } };
 }
 
 
@@ -134,6 +139,7 @@ sub refused {
 
     return "not refused" unless $is->{reason};
     return "refused by $is->{reason}" if $is->{reason} ne $case->{reason};
+    return "says \"$is->{says}\"" if $is->{says} !~ $case->{says};
 
     # what is refused is of no use for anybody
     return map { content($case->{content}, $_->{roots}, $case->{host})
@@ -155,7 +161,30 @@ sub accepted {
     return "warned of @warnings"
         if $case->{expect} eq 'accept' && grep { !$mended{$_} } @warnings;
 
-    return (lost($case, $is), worse($case, $is));
+    return (lost($case, $is), worse($case, $is), terse($case, $is));
+}
+
+
+# The block, its subject and the value, when it is stored and when it is shown,
+# which is when it has the numbers of what is shown.
+sub terse {
+    my ($case, $is) = @_;
+
+    my $same = same($case->{content}, $is->{content});
+    my @terse;
+
+    for my $reason (@{$is->{warnings}}) {
+        my ($says, $shown) = ($is->{says}{$reason}, $is->{shown}{$reason});
+
+        push @terse, "$reason: says \"$says\""
+            if !$mended{$reason} && $says !~ /block \d+ of content/
+               || $reason eq $case->{reason} && $says !~ $case->{says};
+
+        push @terse, "$reason: shows \"$shown\", said \"$says\""
+            if $same && $says ne $shown && $reason ne 'chain_incomplete';
+    }
+
+    return @terse;
 }
 
 
@@ -240,6 +269,19 @@ for my $case (@{$made->{cases}}) {
                      strict($case, stored('strict', $case), $repaired);
 
     is(join("\n", @wrong), '', $case->{title});
+}
+
+
+# What is kept is sent, and a Go client breaks off at what it cannot read.
+
+for my $title (qw(stranger-unreadable stranger-names-unreadable)) {
+    my ($case) = grep { $_->{title} eq $title } @{$made->{cases}};
+
+    $case = { %$case, title => "$title.kept" };
+
+    like(stored('keep', $case)->{says}{issuer_malformed_extension} // '',
+         qr/: block 3 of content, CN=Stowaway,C=NL: .* cannot be read/,
+         "$title, where it is kept");
 }
 
 

@@ -605,6 +605,7 @@ check_accepted(int64_t now)
     record.name = check.upload.name;
     record.facts = &check.bundle.facts;
     record.blocks = check.bundle.blocks;
+    record.words = check.bundle.words;
 
     if (check_option.json) {
         check_print_json(&record, now);

@@ -5,9 +5,9 @@ What a certificate says is written here byte by byte, for much of it no
 library would write; keys and signatures are python3-cryptography's.
 
 cases   title, content, key, host; leaf: its block, from 1; expect: accept, warn
-        or refuse, with reason; kept: blocks which must be stored; clients: what
-        each trusts ("roots"), and whether it must be content in the end
-        ("content")
+        or refuse, with reason, and what the sentence says; kept: blocks which
+        must be stored; clients: what each trusts ("roots"), and whether it must
+        be content in the end ("content")
 flips   kind, blocks (leaf, issuer, root), key; links: the places of the bytes
         by which a leaf names its issuer, and an issuer itself
 """
@@ -153,6 +153,26 @@ def other_point(name, start):
                              oid('1.2.840.10045.3.1.7')), bits(point))
 
 
+def spelt_out(name):
+    """The same P-256 key, its curve by parameters (RFC 3279, 2.3.5)."""
+    numbers = ['ffffffff00000001000000000000000000000000fffffffffffffffffffffffc',
+               '5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b',
+               '046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'
+               '4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5']
+    curve_a, curve_b, base = map(bytes.fromhex, numbers)
+    prime = (1 << 256) - (1 << 224) + (1 << 192) + (1 << 96) - 1
+    order = int('ffffffff00000000ffffffffffffffff'
+                'bce6faada7179e84f3b9cac2fc632551', 16)
+    point = key(name).secret.public_key().public_bytes(
+        serialization.Encoding.X962,
+        serialization.PublicFormat.UncompressedPoint)
+    return sequence(sequence(
+        oid('1.2.840.10045.2.1'), sequence(
+            number(1), sequence(oid('1.2.840.10045.1.1'), number(prime)),
+            sequence(octets(curve_a), octets(curve_b)), octets(base),
+            number(order), number(1))), bits(point))
+
+
 PSS = sequence(oid('1.2.840.113549.1.1.10'), sequence(
     tlv(0xa0, sequence(oid('2.16.840.1.101.3.4.2.1'), b'\x05\x00')),
     tlv(0xa1, sequence(oid('1.2.840.113549.1.1.8'),
@@ -284,6 +304,78 @@ def server(by, holder='server', subject='quay', days=(-5, 80), **differs):
     return Certificate(subject, holder, by, has, days, **differs)
 
 
+# the block, the subject and the value that the sentence has to name
+
+SAYS = {
+    'wrong-key-id': 'block 2 of content, CN=Pier.* is [0-9a-f]+, and (2a)+ in '
+                    'block 1 of content, CN=quay',
+    'issuer-of-another-key': 'missing: CN=Dock,C=NL, the issuer of block 1 of '
+                             'content, CN=quay.*block 2 has this name, and '
+                             'another key',
+    'root-of-another-key-id': 'block 2 of content, CN=East.* is [0-9a-f]+, '
+                              'and (2a)+ in block 1 of content, CN=quay',
+    'root-name-printable': 'block 2 of content, CN=East.* in block 1 of',
+    'leaf-changed': 'block 1 of content, CN=quay.* its issuer is block 2',
+    'algorithms-differ': 'block 1 of content, CN=quay.* sha256With.* '
+                         'sha384With',
+    'issuer-is-a-server': 'block 2 of content, CN=Hand.* no basicConstraints',
+    'issuer-says-it-is-none': 'block 2 of content, CN=Hand.* CA:FALSE',
+    'issuer-signs-crls-only': 'block 2 of content, CN=Hand.* is cRLSign$',
+    'path-length-exceeded-at-second': 'block 4 of content, CN=Top.* is 1, and '
+                                      'CAs below it: 2$',
+    'address-excluded': 'block 2 of content, CN=Hand.*203.0.113.5 of block 1 '
+                        'of content, CN=quay.* is excluded$',
+    'other-host-excluded': 'DNS:x.bad.test of block 1 of content, CN=quay.* '
+                           'is excluded$',
+    'permitted-by-one-of-two': 'block 2 of content, CN=Lower.* '
+                               'DNS:harbour.test of block 1 .* not permitted$',
+    'common-name-not-permitted': 'block 2 .* the common name of block 1 of '
+                                 'content, CN=quay.invalid.* not permitted$',
+    'issuer-for-mail': 'block 2 .* is codeSigning, emailProtection$',
+    'issuer-for-anything': 'block 2 .* is anyExtendedKeyUsage$',
+    'issuer-critical-extension': 'block 2 .*"1.3.6.1.4.1.99999.40.2"',
+    'issuer-policy-constraints': 'block 2 .*Policy Constraints" is critical$',
+    'issuer-constraints-empty': 'block 2 .*Name Constraints" has no tree',
+    'issuer-key-explicit': 'block 2 of content, CN=Hand.* explicit',
+    'issuer-names-unreadable': 'block 2 of content, CN=Hand.* cannot be read',
+    'issuer-names-no-der': 'block 2 of content, CN=Hand.* cannot be read',
+    'issuer-names-twice': 'block 2 of content, CN=Hand.* is there twice',
+    'second-way-unreadable': 'block 3 of content, CN=Dock.* cannot be read',
+    'issuer-usage-twice': 'block 2 .*Key Usage" is there twice$',
+    'issuer-expired-second': 'block 3 of content, CN=Past.* on 20',
+    'issuer-not-yet-valid': 'block 2 of content, CN=Hand.* before 20',
+    'issuer-name-printable': 'block 2 .* in block 1 of content, CN=quay.*: C '
+                             'is PRINTABLESTRING "NL" .* UTF8STRING "NL"',
+    'issuer-without-name': 'block 2 of content.* issued block 1 of content',
+    'issuer-key-koblitz': 'block 2 of content, CN=Hand.* secp256k1$',
+    'issuer-sha1': 'block 2 of content, CN=Hand.* sha1$',
+    'leaf-rsa-1536': 'block 1 of content, CN=quay.* RSA-1536$',
+    'leaf-for-code': 'block 1 of content, CN=quay.* codeSigning, '
+                     'timeStamping',
+    'leaf-for-anything': 'block 1 of content, CN=quay.* anyExtendedKeyUsage$',
+    'leaf-for-nothing': 'block 1 of content, CN=quay.* is empty$',
+    'leaf-critical-extension': 'block 1 of content, CN=quay.*'
+                               '"1.3.6.1.4.1.99999.40.2"',
+    'leaf-must-staple-critical': 'block 1 of content, CN=quay.*"TLS Feature"',
+    'precertificate': 'block 1 of content, CN=quay.* precertificate',
+    'leaf-signs-crls': 'block 1 of content, CN=quay.* is cRLSign$',
+    'leaf-usage-twice': 'block 1 of content, CN=quay.*Key Usage" twice$',
+    'leaf-usage-unreadable': 'Key Usage" of block 1 of content, CN=quay',
+    'leaf-info-access-unreadable': 'block 1 .*Information Access" cannot',
+    'leaf-key-id-critical': 'block 1 .*Subject Key Identifier" is critical$',
+    'leaf-must-staple': 'block 1 of content, CN=quay',
+    'leaf-is-ca': 'block 1 of content, CN=quay',
+    'serial-negative': 'block 1 of content, CN=quay.* -a001$',
+    'name-in-common-name': 'block 1 of content, CN=harbour.test',
+    'san-address-of-five-bytes': 'block 1 .* 5 bytes$',
+    'san-mail-without-host': 'block 1 .* mail address "quay"$',
+    'san-uri-with-bad-port': 'block 1 .* URI "http://quay.test:x/"$',
+    'san-two-stars': 'block 1 .* DNS name "\\*.\\*.harbour.test"$',
+    'san-dot-at-the-end': 'block 1 .* DNS name "harbour.test."$',
+    'expired': 'block 1 of content, CN=quay.* expired on 20',
+}
+
+
 def case(title, blocks, *clients, expect='accept', kept=None, host=HOST,
          leaf=1):
     """
@@ -307,6 +399,7 @@ def case(title, blocks, *clients, expect='accept', kept=None, host=HOST,
         'expect': 'refuse' if refused else
                   'accept' if expect == 'accept' else 'warn',
         'reason': '' if expect == 'accept' else expect.rstrip('!'),
+        'says': SAYS.get(title, ''),
         'kept': kept, 'clients': known})
 
 
@@ -340,6 +433,14 @@ def repaired():
     other = ca('Stowaway', 'stowaway', NORTH,
                more=[extension(INFO_ACCESS, SPOILED)])
     case('stranger-unreadable', [USUAL, DOCK, other], (EAST,), kept=[1, 2])
+
+    other = ca('Stowaway', 'stowaway', NORTH,
+               names=extension('2.5.29.17', SPOILED))
+    case('stranger-names-unreadable', [USUAL, DOCK, other], (EAST,),
+         kept=[1, 2])
+    case('second-way-unreadable', [USUAL, DOCK, ca(
+        'Dock', 'dock:rsa2048', WEST, more=[extension(INFO_ACCESS, SPOILED)])],
+         (EAST,), expect='issuer_malformed_extension')
 
     three = [ca('Three roots', 'three', root, 0)
              for root in (WEST, EAST, NORTH)]
@@ -462,6 +563,14 @@ def issuers():
     for form, start in ('compressed', None), ('hybrid', b'\6\7'):
         single('issuer-key-' + form, 'issuer_key_type', WEST, 'hand-p',
                sure=True, public=other_point('hand-p', start))
+    single('issuer-key-explicit', 'issuer_key_type', WEST, 'hand-e',
+           public=spelt_out('hand-e'))
+    single('issuer-names-unreadable', 'issuer_malformed_extension', WEST,
+           names=extension('2.5.29.17', SPOILED))
+    single('issuer-names-no-der', 'issuer_malformed_extension', WEST,
+           names=extension('2.5.29.17', b'\x30\x80\x82\x01a\x00\x00'))
+    single('issuer-names-twice', 'issuer_malformed_extension', WEST,
+           more=[alternatives(dns('a.test')), alternatives(dns('b.test'))])
     single('issuer-sha1', 'weak_key', WEST, digest=hashes.SHA1(),
            algorithm=sequence(oid('1.2.840.113549.1.1.5'), b'\x05\x00'))
 
@@ -733,6 +842,16 @@ def roots():
     lower = ca('Lower', 'lower', upper)
     case('root-path-length', [server(lower), lower, upper], short)
     case('root-alone', [server(EAST)], (EAST,), expect='chain_incomplete')
+
+    for name, reason, differs in (
+            ('root-of-another-key-id', 'key_id_mismatch',
+             {'authority_id': issuer_id(b'\x2a' * 20)}),
+            ('root-name-printable', 'issuer_name_encoding',
+             {'issuer': named('East', PRINTABLE)})):
+        case(name, [server(EAST, **differs), EAST], EAST, expect=reason,
+             kept=[1])
+    rare = ca('Rare', 'rare:k256')
+    case('root-koblitz', [server(rare)], (rare,), expect='chain_incomplete')
 
     bridge = [ca('Bridge', 'bridge', by) for by in (WEST, EAST, NORTH)]
     case('bridge', [server(bridge[0]), *bridge], (WEST,), EAST, NORTH,
