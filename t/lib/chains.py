@@ -155,10 +155,11 @@ def other_point(name, start):
 
 def spelt_out(name):
     """The same P-256 key, its curve by parameters (RFC 3279, 2.3.5)."""
-    numbers = ['ffffffff00000001000000000000000000000000fffffffffffffffffffffffc',
-               '5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b',
-               '046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'
-               '4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5']
+    numbers = [
+        'ffffffff00000001000000000000000000000000fffffffffffffffffffffffc',
+        '5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b',
+        '046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'
+        '4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5']
     curve_a, curve_b, base = map(bytes.fromhex, numbers)
     prime = (1 << 256) - (1 << 224) + (1 << 192) + (1 << 96) - 1
     order = int('ffffffff00000000ffffffffffffffff'
