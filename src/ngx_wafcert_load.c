@@ -8,11 +8,15 @@
 #include "ngx_wafcert_hosts.h"
 
 
+#define NGX_WAFCERT_LOAD_TRIES  64
+
+
 static void ngx_wafcert_load_directory(ngx_wafcert_loader_t *l, ngx_uint_t n);
 static void ngx_wafcert_load_name(ngx_wafcert_loader_t *l, ngx_fd_t dir,
     u_char *name, size_t len, ngx_uint_t n);
 static void ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, ngx_fd_t dir,
     u_char *name, size_t len);
+static ngx_int_t ngx_wafcert_load_try(ngx_wafcert_loader_t *l, u_char *id);
 static ngx_uint_t ngx_wafcert_load_known(ngx_wafcert_loader_t *l,
     wafcert_stored_t *stored, u_char *id);
 static void ngx_wafcert_load_path(ngx_wafcert_loader_t *l, const u_char *id);
@@ -25,6 +29,8 @@ static ngx_int_t ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     wafcert_verdict_t *verdict);
 static ngx_int_t ngx_wafcert_load_change(ngx_wafcert_loader_t *l,
     ngx_wafcert_change_t *change, wafcert_verdict_t *verdict);
+static ngx_int_t ngx_wafcert_load_gone(ngx_wafcert_loader_t *l,
+    ngx_wafcert_entry_t *entry);
 static void ngx_wafcert_load_note(ngx_wafcert_loader_t *l, u_char *id,
     uint64_t sequence);
 static int ngx_libc_cdecl ngx_wafcert_load_cmp(const void *one,
@@ -238,28 +244,56 @@ ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, ngx_fd_t dir, u_char *name,
 
 
 /*
- * NGX_OK: it is in the zone.  NGX_DECLINED: there is no file.  NGX_BUSY: it
- * is being changed.  NGX_ERROR: it was refused.
+ * Other workers read the same file, and may be faster: only what is still as it
+ * was in the zone before the file was read is changed by what the file tells.
  */
 
 ngx_int_t
 ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  tries;
+
+    for (tries = 0; tries < NGX_WAFCERT_LOAD_TRIES; tries++) {
+
+        if (l->live) {
+
+            if (ngx_wafcert_store_newer(l->store, id)) {
+                return NGX_OK;
+            }
+
+            ngx_memcpy(l->entry.id, id, NGX_WAFCERT_ID_LEN);
+            l->found = ngx_wafcert_store_entry(l->store, &l->entry, 0)
+                       == NGX_OK;
+        }
+
+        rc = ngx_wafcert_load_try(l, id);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+    }
+
+    return NGX_BUSY;
+}
+
+
+/* As ngx_wafcert_load_file().  NGX_AGAIN: it has changed in the zone. */
+
+static ngx_int_t
+ngx_wafcert_load_try(ngx_wafcert_loader_t *l, u_char *id)
 {
     ngx_int_t             rc;
     wafcert_stored_t      stored;
     wafcert_verdict_t     verdict;
     ngx_wafcert_entry_t   entry;
 
-    if (l->live && ngx_wafcert_store_newer(l->store, id)) {
-        return NGX_OK;
-    }
-
     ngx_wafcert_load_path(l, id);
 
     rc = ngx_wafcert_state_read(l->state, id, &l->text, &l->size, &verdict);
 
     if (rc == NGX_DECLINED) {
-        return NGX_DECLINED;
+        return l->found ? ngx_wafcert_load_gone(l, &l->entry) : NGX_OK;
     }
 
     if (rc == NGX_OK) {
@@ -281,8 +315,8 @@ ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id)
         return NGX_OK;
     }
 
-    if (rc == NGX_BUSY) {
-        return NGX_BUSY;
+    if (rc == NGX_BUSY || rc == NGX_AGAIN) {
+        return rc;
     }
 
     ngx_wafcert_load_refused(l, verdict.message);
@@ -403,7 +437,7 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     wafcert_verdict_t *verdict)
 {
     ngx_int_t              rc;
-    ngx_wafcert_entry_t    entry;
+    ngx_wafcert_entry_t    named;
     ngx_wafcert_change_t   change;
 
     ngx_memzero(&change, sizeof(ngx_wafcert_change_t));
@@ -425,19 +459,18 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     }
 
     if (l->live) {
-        ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);
+        change.version = l->entry.version;
+    }
 
-        if (ngx_wafcert_store_entry(l->store, &entry, 0) == NGX_OK) {
+    if (l->found) {
 
-            if (entry.revision == change.new_revision
-                && entry.timestamp == change.timestamp)
-            {
-                return NGX_OK;
-            }
-
-            change.op = NGX_WAFCERT_MODIFY;
-            change.version = entry.version;
+        if (l->entry.revision == change.new_revision
+            && l->entry.timestamp == change.timestamp)
+        {
+            return NGX_OK;
         }
+
+        change.op = NGX_WAFCERT_MODIFY;
     }
 
     change.sequence = stored->sequence;
@@ -449,19 +482,20 @@ ngx_wafcert_load_put(ngx_wafcert_loader_t *l, u_char *id,
     if (l->live
         && (rc == NGX_DONE
             || (rc == NGX_DECLINED
-                && verdict->reason == WAFCERT_NAME_DUPLICATE))
-        && ngx_wafcert_load_gone(l, change.named) == NGX_OK)
+                && verdict->reason == WAFCERT_NAME_DUPLICATE)))
     {
-        rc = ngx_wafcert_load_change(l, &change, verdict);
+        ngx_memcpy(named.id, change.named, NGX_WAFCERT_ID_LEN);
+
+        if (ngx_wafcert_store_entry(l->store, &named, 0) != NGX_OK
+            || ngx_wafcert_load_gone(l, &named) == NGX_OK)
+        {
+            rc = ngx_wafcert_load_change(l, &change, verdict);
+        }
     }
 
     if (rc == NGX_OK) {
         ngx_wafcert_load_note(l, id, stored->sequence);
         return NGX_OK;
-    }
-
-    if (rc == NGX_BUSY || rc == NGX_AGAIN) {
-        return NGX_BUSY;
     }
 
     if (rc == NGX_DONE) {
@@ -504,32 +538,29 @@ ngx_wafcert_load_change(ngx_wafcert_loader_t *l, ngx_wafcert_change_t *change,
 }
 
 
-ngx_int_t
-ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, u_char *id)
+/* NGX_OK; NGX_BUSY, NGX_AGAIN: it is being changed, or has been */
+
+static ngx_int_t
+ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, ngx_wafcert_entry_t *entry)
 {
-    ngx_int_t             rc;
     wafcert_verdict_t     verdict;
-    ngx_wafcert_entry_t   entry;
+    ngx_int_t             rc;
     ngx_wafcert_change_t  change;
 
-    ngx_memcpy(entry.id, id, NGX_WAFCERT_ID_LEN);
-
-    if (ngx_wafcert_store_newer(l->store, id)
-        || ngx_wafcert_store_entry(l->store, &entry, 0) != NGX_OK)
-    {
+    if (ngx_wafcert_store_newer(l->store, entry->id)) {
         return NGX_OK;
     }
 
     ngx_memzero(&change, sizeof(ngx_wafcert_change_t));
 
     change.op = NGX_WAFCERT_DELETE;
-    change.project = entry.project;
-    change.version = entry.version;
-    ngx_memcpy(change.id, id, NGX_WAFCERT_ID_LEN);
+    change.project = entry->project;
+    change.version = entry->version;
+    ngx_memcpy(change.id, entry->id, NGX_WAFCERT_ID_LEN);
 
     rc = ngx_wafcert_store_put(l->store, &change, &verdict);
 
-    return (rc == NGX_BUSY || rc == NGX_AGAIN) ? NGX_BUSY : NGX_OK;
+    return (rc == NGX_BUSY || rc == NGX_AGAIN) ? rc : NGX_OK;
 }
 
 
@@ -558,7 +589,7 @@ ngx_wafcert_load_absent(ngx_wafcert_loader_t *l)
         }
 
         if (rc == -1 && ngx_errno == NGX_ENOENT) {
-            (void) ngx_wafcert_load_gone(l, entry.id);
+            (void) ngx_wafcert_load_gone(l, &entry);
         }
 
         if (fd != NGX_INVALID_FILE) {

@@ -32,6 +32,9 @@ typedef struct {
     wafcert_validator_t     *validator;
 
     u_char                  *path;          /* of what is named in the log */
+    ngx_wafcert_entry_t      entry;         /* "live": what the zone had */
+    ngx_uint_t               found;
+
     ngx_str_t                text;          /* of one file after the other */
     size_t                   size;
     ngx_str_t                key;
@@ -63,15 +66,12 @@ void ngx_wafcert_loader_free(ngx_wafcert_loader_t *l);
 void ngx_wafcert_load_all(ngx_wafcert_loader_t *l);
 
 /*
- * NGX_OK: it is in the zone, or a newer one.  NGX_DECLINED: there is no file.
+ * NGX_OK: the zone is as the file, or newer; without a file, the record is gone.
  * NGX_BUSY: it is being changed.  NGX_ERROR: it was refused, and logged.
  */
 ngx_int_t ngx_wafcert_load_file(ngx_wafcert_loader_t *l, u_char *id);
 
-/* There is no file: removes it from the zone.  NGX_OK or NGX_BUSY. */
-ngx_int_t ngx_wafcert_load_gone(ngx_wafcert_loader_t *l, u_char *id);
-
-/* The same for all of which there is none. */
+/* Removes from the zone all of which there is no file. */
 void ngx_wafcert_load_absent(ngx_wafcert_loader_t *l);
 
 /* Gives what was loaded its order of upload. */

@@ -349,6 +349,9 @@ ngx_wafcert_judge_locked(ngx_wafcert_sh_t *sh,
         }
 
         *oldp = old;
+
+    } else if (change->version && change->version != sh->version) {
+        return NGX_AGAIN;
     }
 
     if (change->op == NGX_WAFCERT_DELETE) {
@@ -686,6 +689,9 @@ ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
 
     if (n) {
         ngx_wafcert_entry_locked(entry, n);
+
+    } else {
+        entry->version = store->sh->version;
     }
 
     ngx_wafcert_zone_unlock(store);

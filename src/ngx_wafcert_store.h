@@ -69,7 +69,8 @@ typedef struct {
     u_char                 id[NGX_WAFCERT_ID_LEN];
     ngx_str_t              name;
     int64_t                timestamp;   /* ms since 1970 UTC */
-    uint64_t               version;     /* modify, delete: what was judged */
+    uint64_t               version;     /* that was judged; create: the zone's
+                                           last one, or 0 for any */
     ngx_uint_t             new_revision;  /* create, modify */
     ngx_uint_t             quota;       /* of the project; 0: none */
     size_t                 quota_size;  /* the same, bytes of the zone */
@@ -228,7 +229,8 @@ ngx_int_t ngx_wafcert_store_date(ngx_wafcert_store_t *store,
  * and "id" too, unless that is foreign.
  * NGX_BUSY: another change, that of "blocked", has the name or the record: wait
  * (ngx_wafcert_wait.h), and call it again.
- * NGX_AGAIN: the record has another version by now: judge again.
+ * NGX_AGAIN: the record, or for a create the zone, has another version by now:
+ * judge again.
  * NGX_DECLINED: "verdict" tells why; name_duplicate: "named" is the id.
  */
 ngx_int_t ngx_wafcert_store_reserve(ngx_wafcert_store_t *store,
@@ -317,7 +319,8 @@ ngx_uint_t ngx_wafcert_store_newer(ngx_wafcert_store_t *store,
 
 /*
  * The certificate with entry->id, or, with "next", the one that comes after it
- * in some order.  NGX_OK or NGX_DECLINED.
+ * in some order.  NGX_OK, or NGX_DECLINED: entry->version is the last one that
+ * the zone gave to any.
  */
 ngx_int_t ngx_wafcert_store_entry(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, ngx_uint_t next);

@@ -468,10 +468,6 @@ ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n, uint64_t end,
 
         rc = ngx_wafcert_load_file(l, note->id);
 
-        if (rc == NGX_DECLINED) {
-            rc = ngx_wafcert_load_gone(l, note->id);
-        }
-
         /* a change of ours that will find out, and be judged again */
 
         if (rc == NGX_BUSY && seen == 0) {

@@ -11,13 +11,13 @@
  *
  *     fsync      of a file            fsyncdir   of a directory
  *     rename                          unlink
- *     mkdir
+ *     mkdir                           read       after it was done
  *
  * has three words: "<what to do> <times> <part of the path>".  What to do is
  * "hold", until the file is gone, and with "hold:<error>" to fail then, or
  * "sleep:<milliseconds>", or the number of an error, or, for mkdir,
- * "link:<target>": somebody was quick, and a link is in its place.  "times" is how often, 0:
- * always.  Each call that this happens to adds a line, the path, to
+ * "link:<target>": somebody was quick, and a link is in its place.  "times" is
+ * how often, 0: always.  Each call that this happens to adds a line, the path, to
  * "<call>.log".
  */
 
@@ -256,4 +256,24 @@ mkdirat(int at, const char *name, mode_t mode)
     }
 
     return NEXT(mkdirat)(at, name, mode);
+}
+
+
+ssize_t
+read(int fd, void *buf, size_t size)
+{
+    char     path[PATH_MAX];
+    ssize_t  n;
+
+    n = NEXT(read)(fd, buf, size);
+
+    if (dir) {
+        path_of(fd, path, sizeof(path));
+
+        if (fails("read", path)) {
+            return -1;
+        }
+    }
+
+    return n;
 }
