@@ -27,12 +27,18 @@
 # such a curve had been taken.  There "project" has "named" and "curve", both for
 # curve.upgrade.test, the second one newer: the key of its issuer spells the
 # parameters of its curve out, which was accepted once.
+#
+# t/data/state-3.tar.gz was made by commit 7d5759e.  There "project" has BER that
+# was accepted once: "extensions", whose extensions have an indefinite length,
+# "version" and "subject", which have a length that is not minimal, and "issuer",
+# whose issuer has such extensions; each for a host of its name, as above.
 
 use strict;
 use warnings;
 
 use Digest::SHA ();
 use JSON::PP ();
+use MIME::Base64 ();
 use Test::More;
 
 use lib 't/lib';
@@ -157,32 +163,47 @@ serves_all('killed and started');
 $server->ends_well(qr/signal 9/);
 
 
-# OpenSSL would decode it at a handshake, which may take very long, and needs not
+# A server that has what is in t/data/<file>.tar.gz.
+sub older {
+    my ($name, $file) = @_;
 
-my $curve = Wafcert::Server->new(start => 0, size => '4m', state => 'curve',
-                                 workers => 1);
+    my $server = Wafcert::Server->new(start => 0, size => '4m', state => $name,
+                                      workers => 1);
 
-system("cd $curve->{prefix} && rm -r state && tar -xzf -"
-       . " < \"\$OLDPWD/t/data/state-2.tar.gz\" && mv state curve") == 0
-    or die "t/data/state-2.tar.gz was not unpacked\n";
+    unlink "$server->{prefix}/seal.key";
+    system("cd $server->{prefix} && rm -rf state && tar -xzf -"
+           . " < \"\$OLDPWD/t/data/$file.tar.gz\" && mv state $name") == 0
+        or die "t/data/$file.tar.gz was not unpacked\n";
 
-$curve->configure(http => <<"END");
+    $server->configure(http => <<"END");
     server {
         listen 127.0.0.1:$port ssl;
         wafcert_serve zone=certs;
         $ssl
     }
 END
-$curve->news;
-$curve->start;
+    $server->news;
+    $server->start;
+
+    return $server;
+}
+
+sub shown_by {
+    my ($server) = @_;
+
+    my $path = '//v1/project/waf/certificate';
+
+    return map { $_->{name} => $server->request(GET => "$path/$_->{id}")->json }
+               @{$server->request(GET => $path)->json->{items}};
+}
+
+
+# OpenSSL would decode it at a handshake, which may take very long, and needs not
+
+my $curve = older(curve => 'state-2');
 like($curve->news, $curve->loaded(2), 'an issuer with such a curve is loaded');
 
-my %id = map { $_->{name} => $_->{id} }
-             @{$curve->request(GET => '//v1/project/waf/certificate')
-               ->json->{items}};
-my %shown = map {
-    $_ => $curve->request(GET => "//v1/project/waf/certificate/$id{$_}")->json
-} keys %id;
+my %shown = shown_by($curve);
 
 sub order {
     return join ' ', map { "$_->{name}:$_->{reason}" }
@@ -197,4 +218,25 @@ is(@sent, @{$shown{curve}{chain}}, 'with its issuer');
 is(order(), 'curve:served named:older', 'and it is told');
 
 $curve->ends_well;
+
+
+# what is no DER all the way down is sent as it was stored
+
+my $ber = older(ber => 'state-3');
+like($ber->news, $ber->loaded(4), 'BER is loaded');
+
+%shown = shown_by($ber);
+
+for my $name (sort keys %shown) {
+    my @sent = map { Digest::SHA::sha256_hex(MIME::Base64::decode_base64($_)) }
+                   $shown{$name}{content}
+                       =~ /BEGIN CERTIFICATE-----(.*?)-----END/gs;
+
+    is(handshake($port, "$name.upgrade.test")->{sent}, join(',', @sent),
+       "$name is sent");
+}
+
+is(join(' ', sort keys %shown), 'extensions issuer subject version', 'all are');
+
+$ber->ends_well;
 done_testing;
