@@ -78,7 +78,8 @@ struct ngx_http_wafcert_trial_s {
 /* Whether what loads a leaf of this DER takes long. */
 ngx_uint_t ngx_http_wafcert_trial_is_large(const ngx_str_t *der);
 
-/* Whether it takes above 2 ms, together with what loads the two. */
+/* Whether a trial takes above 2 ms, together with what loads the two. */
+ngx_uint_t ngx_http_wafcert_trial_is_dear(const wafcert_facts_t *facts);
 ngx_uint_t ngx_http_wafcert_trial_is_slow(
     const ngx_http_wafcert_identity_t *identity);
 

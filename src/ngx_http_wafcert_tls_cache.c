@@ -25,6 +25,9 @@
 #define NGX_HTTP_WAFCERT_SWEEP       256
 #define NGX_HTTP_WAFCERT_SWEEP_PAUSE  5
 
+/* certificates that are looked at in a turn, after a start */
+#define NGX_HTTP_WAFCERT_START       64
+
 
 /* The last used is the first. */
 
@@ -89,6 +92,12 @@ struct ngx_http_wafcert_cache_s {
     ngx_event_t                  sweep;
     ngx_array_t                 *views;
 
+    /* what was there before the first worker: how far it has come */
+    ngx_event_t                  start;
+    ngx_uint_t                   start_view;
+    ngx_wafcert_entry_t          start_entry;
+    ngx_http_wafcert_trial_t    *start_trial;
+
     ngx_rbtree_t                 issuers;
     ngx_rbtree_node_t            issuers_sentinel;
 
@@ -103,6 +112,10 @@ static void ngx_http_wafcert_lru_trim(ngx_http_wafcert_cache_t *cache,
 static void ngx_http_wafcert_cache_sweep(ngx_event_t *ev);
 static ngx_atomic_uint_t ngx_http_wafcert_cache_generation(
     ngx_http_wafcert_cache_t *cache);
+static void ngx_http_wafcert_cache_start(ngx_event_t *ev);
+static void ngx_http_wafcert_cache_start_trial(
+    ngx_http_wafcert_cache_t *cache, ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry);
 static ngx_http_wafcert_known_t *ngx_http_wafcert_cache_add_known(
     ngx_http_wafcert_cache_t *cache, ngx_http_wafcert_view_t *view,
     ngx_wafcert_name_t *name);
@@ -121,9 +134,9 @@ static ngx_http_wafcert_identity_t *ngx_http_wafcert_cache_parse(
     ngx_wafcert_entry_t *entry, ngx_wafcert_copy_t *copy);
 static ngx_int_t ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
     ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity);
-static ngx_int_t ngx_http_wafcert_cache_try_later(
-    ngx_http_wafcert_cache_t *cache, ngx_wafcert_entry_t *entry,
-    ngx_http_wafcert_identity_t *identity);
+static ngx_http_wafcert_trial_t *ngx_http_wafcert_cache_try_later(
+    ngx_http_wafcert_cache_t *cache, ngx_wafcert_store_t *store,
+    ngx_wafcert_entry_t *entry, EVP_PKEY *key, X509 *leaf);
 static void ngx_http_wafcert_cache_try_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_wafcert_cache_failed(ngx_wafcert_store_t *store,
     ngx_wafcert_entry_t *entry, const char *what, unsigned long error);
@@ -192,6 +205,15 @@ ngx_http_wafcert_cache_create(ngx_http_wafcert_main_conf_t *wmcf)
         return NULL;
     }
 
+    if (ngx_worker == 0) {
+        cache->start.handler = ngx_http_wafcert_cache_start;
+        cache->start.data = cache;
+        cache->start.log = ngx_cycle->log;
+        cache->start.cancelable = 1;
+
+        ngx_add_timer(&cache->start, 1);
+    }
+
     return cache;
 }
 
@@ -205,6 +227,14 @@ ngx_http_wafcert_cache_free(ngx_http_wafcert_cache_t *cache)
 
     if (cache->sweep.timer_set) {
         ngx_del_timer(&cache->sweep);
+    }
+
+    if (cache->start.timer_set) {
+        ngx_del_timer(&cache->start);
+    }
+
+    if (cache->start_trial) {
+        ngx_http_wafcert_trial_forget(cache->start_trial);
     }
 
     SSL_free(cache->probe);
@@ -331,6 +361,95 @@ ngx_http_wafcert_cache_generation(ngx_http_wafcert_cache_t *cache)
     }
 
     return sum;
+}
+
+
+/*
+ * What a thread has to try, and what was stored before this configuration, is
+ * tried when the first worker starts, one after the other: nginx cannot let the
+ * handshake wait that is the first to ask for it.
+ */
+
+static void
+ngx_http_wafcert_cache_start(ngx_event_t *ev)
+{
+    ngx_uint_t                 n;
+    ngx_wafcert_entry_t       *entry;
+    ngx_wafcert_store_t       *store;
+    ngx_http_wafcert_view_t  **views;
+    ngx_http_wafcert_cache_t  *cache;
+
+    cache = ev->data;
+    views = cache->views->elts;
+    entry = &cache->start_entry;
+
+    for (n = 0; n < NGX_HTTP_WAFCERT_START && cache->start_trial == NULL; n++) {
+
+        if (cache->start_view == cache->views->nelts) {
+            return;
+        }
+
+        store = views[cache->start_view]->shm_zone->data;
+
+        if (ngx_wafcert_store_entry(store, entry, 1) != NGX_OK) {
+            ngx_memzero(entry->id, NGX_WAFCERT_ID_LEN);
+            cache->start_view++;
+
+        } else if (ngx_wafcert_view_allows(&views[cache->start_view]->view,
+                                           &entry->project, NULL))
+        {
+            ngx_http_wafcert_cache_start_trial(cache, store, entry);
+        }
+    }
+
+    if (cache->start_trial == NULL) {
+        ngx_add_timer(ev, NGX_HTTP_WAFCERT_SWEEP_PAUSE);
+    }
+}
+
+
+static void
+ngx_http_wafcert_cache_start_trial(ngx_http_wafcert_cache_t *cache,
+    ngx_wafcert_store_t *store, ngx_wafcert_entry_t *entry)
+{
+    X509                *leaf;
+    EVP_PKEY            *key;
+    ngx_pool_t          *pool;
+    ngx_wafcert_copy_t   copy;
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_wafcert_store_get(store, &entry->project, entry->id, 1, pool,
+                              &copy)
+        == NGX_OK
+        && copy.version == entry->version
+        && !copy.tried && !copy.record.unusable
+        && ngx_http_wafcert_trial_is_dear(&copy.facts))
+    {
+        ERR_clear_error();
+
+        leaf = ngx_http_wafcert_x509(&copy.facts.chain[0].der);
+        key = leaf ? wafcert_probe_key(&copy.key, leaf) : NULL;
+
+        if (key == NULL) {
+            (void) ngx_http_wafcert_cache_failed(store, entry, "load",
+                                                 ERR_peek_last_error());
+
+        } else {
+            (void) ngx_http_wafcert_cache_trying(store, entry);
+
+            cache->start_trial = ngx_http_wafcert_cache_try_later(cache, store,
+                                                           entry, key, leaf);
+        }
+
+        EVP_PKEY_free(key);
+        X509_free(leaf);
+    }
+
+    ngx_destroy_pool(pool);
 }
 
 
@@ -559,7 +678,15 @@ ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
     if (ngx_http_wafcert_cache_probe(cache, identity, 0) == NGX_OK) {
 
         if (ngx_http_wafcert_trial_is_slow(identity)) {
-            return ngx_http_wafcert_cache_try_later(cache, entry, identity);
+            identity->trial = ngx_http_wafcert_cache_try_later(cache, store,
+                                    entry, identity->key, identity->leaf);
+
+            if (identity->trial == NULL) {
+                ngx_http_wafcert_identity_free(cache, identity);
+                return NGX_ERROR;
+            }
+
+            return ngx_http_wafcert_cache_trying(store, entry);
         }
 
         what = "sign with";
@@ -577,9 +704,10 @@ ngx_http_wafcert_cache_try(ngx_http_wafcert_cache_t *cache,
 }
 
 
-static ngx_int_t
+static ngx_http_wafcert_trial_t *
 ngx_http_wafcert_cache_try_later(ngx_http_wafcert_cache_t *cache,
-    ngx_wafcert_entry_t *entry, ngx_http_wafcert_identity_t *identity)
+    ngx_wafcert_store_t *store, ngx_wafcert_entry_t *entry, EVP_PKEY *key,
+    X509 *leaf)
 {
     ngx_http_wafcert_trial_t  trial;
 
@@ -587,20 +715,13 @@ ngx_http_wafcert_cache_try_later(ngx_http_wafcert_cache_t *cache,
 
     trial.handler = ngx_http_wafcert_cache_try_done;
     trial.cache = cache;
-    trial.store = identity->version.store;
+    trial.store = store;
     trial.entry = *entry;
-    trial.key = identity->key;
-    trial.leaf = identity->leaf;
+    trial.key = key;
+    trial.leaf = leaf;
     trial.threads = cache->threads;
 
-    identity->trial = ngx_http_wafcert_trial_start(&trial);
-
-    if (identity->trial == NULL) {
-        ngx_http_wafcert_identity_free(cache, identity);
-        return NGX_ERROR;
-    }
-
-    return ngx_http_wafcert_cache_trying(trial.store, entry);
+    return ngx_http_wafcert_trial_start(&trial);
 }
 
 
@@ -638,6 +759,11 @@ ngx_http_wafcert_cache_try_done(ngx_event_t *ev)
 
         (void) ngx_http_wafcert_cache_failed(trial->store, entry, "sign with",
                                              trial->error);
+    }
+
+    if (trial->cache->start_trial == trial) {
+        trial->cache->start_trial = NULL;
+        ngx_add_timer(&trial->cache->start, 1);
     }
 
     ngx_http_wafcert_trial_end(trial);

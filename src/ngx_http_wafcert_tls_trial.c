@@ -42,8 +42,6 @@ static ngx_int_t ngx_http_wafcert_trial_sign_digest(EVP_PKEY_CTX *private,
 static void ngx_http_wafcert_trial_turn(ngx_event_t *ev);
 static void ngx_http_wafcert_trial_thread(void *data, ngx_log_t *log);
 static void ngx_http_wafcert_trial_free(void *data);
-static ngx_uint_t ngx_http_wafcert_try_is_dear(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_try_start(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_try_thread(void *data, ngx_log_t *log);
@@ -154,6 +152,25 @@ ngx_uint_t
 ngx_http_wafcert_trial_is_large(const ngx_str_t *der)
 {
     return wafcert_der_count(der) > NGX_HTTP_WAFCERT_TRIAL_ELEMENTS;
+}
+
+
+ngx_uint_t
+ngx_http_wafcert_trial_is_dear(const wafcert_facts_t *facts)
+{
+    ngx_int_t         bits;
+    const ngx_str_t  *type;
+
+    type = &facts->cert_type;
+    bits = 0;
+
+    if (facts->type == WAFCERT_TYPE_RSA) {
+        bits = ngx_atoi(type->data + sizeof("RSA-") - 1,
+                        type->len - (sizeof("RSA-") - 1));
+    }
+
+    return bits > NGX_HTTP_WAFCERT_TRIAL_BITS
+           || ngx_http_wafcert_trial_is_large(&facts->chain[0].der);
 }
 
 
@@ -294,7 +311,9 @@ ngx_http_wafcert_try(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 {
     ngx_event_t  *rev;
 
-    if (ctx->tried || !ngx_http_wafcert_try_is_dear(r, ctx)) {
+    if (ctx->tried || !ngx_http_wafcert_trial_is_dear(ctx->change.facts)
+        || ngx_http_wafcert_project_view(r, &ctx->project, NULL) == NULL)
+    {
         return NGX_DECLINED;
     }
 
@@ -326,29 +345,6 @@ ngx_http_wafcert_try(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     ngx_http_wafcert_line_leave(&ctx->line);
 
     return NGX_DECLINED;
-}
-
-
-static ngx_uint_t
-ngx_http_wafcert_try_is_dear(ngx_http_request_t *r,
-    ngx_http_wafcert_ctx_t *ctx)
-{
-    ngx_int_t               bits;
-    const ngx_str_t        *type;
-    const wafcert_facts_t  *facts;
-
-    facts = ctx->change.facts;
-    type = &facts->cert_type;
-    bits = 0;
-
-    if (facts->type == WAFCERT_TYPE_RSA) {
-        bits = ngx_atoi(type->data + sizeof("RSA-") - 1,
-                        type->len - (sizeof("RSA-") - 1));
-    }
-
-    return (bits > NGX_HTTP_WAFCERT_TRIAL_BITS
-            || ngx_http_wafcert_trial_is_large(&facts->chain[0].der))
-           && ngx_http_wafcert_project_view(r, &ctx->project, NULL) != NULL;
 }
 
 

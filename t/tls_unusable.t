@@ -93,12 +93,12 @@ sub prime {
 sub composite {
     my ($bits, @hosts) = @_;
 
-    # p = k * q + 1, which 3 divides
+    # p = 4 * q + 1, which 3 divides; the two highest bits of q are set
 
-    my $q = prime($bits / 2);
-    my $p = ($q % 3 == 1 ? 8 : 4) * $q + 1;
+    my $q = prime($bits / 2 - 1);
 
-    return rsa($p, $q, @hosts) // composite($bits, @hosts);
+    return ($q % 3 == 2 ? rsa(4 * $q + 1, $q, @hosts) : undef)
+           // composite($bits, @hosts);
 }
 
 # An RSA key, and a leaf for it.
