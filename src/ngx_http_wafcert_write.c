@@ -14,6 +14,9 @@
 
 #define NGX_HTTP_WAFCERT_POOL  1024
 
+/* bytes of names: more need a turn of their own */
+#define NGX_HTTP_WAFCERT_MANY_HOSTS  4096
+
 /* identifiers that are made at once */
 #define NGX_HTTP_WAFCERT_IDS   64
 
@@ -216,6 +219,16 @@ ngx_http_wafcert_change(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
         ngx_http_wafcert_line_leave(&ctx->line);
         return ngx_http_wafcert_done(r, ctx, &ctx->current.record,
                                      &ctx->current.key);
+    }
+
+    /* what has many names was judged for long, and is reserved for long */
+
+    if (!ctx->prepared && ctx->change.facts
+        && ctx->change.facts->hosts.len > NGX_HTTP_WAFCERT_MANY_HOSTS)
+    {
+        ctx->prepared = 1;
+        ngx_http_wafcert_next_turn(ctx);
+        return NGX_DONE;
     }
 
     ctx->prepared = 1;

@@ -18,7 +18,7 @@
 
 
 /* names, and certificates for them, that are looked at under one lock */
-#define NGX_WAFCERT_DATE_STEP  2048
+#define NGX_WAFCERT_DATE_STEP  1024
 
 
 static ngx_int_t ngx_wafcert_date_names(ngx_wafcert_store_t *store,
