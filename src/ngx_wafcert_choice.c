@@ -62,6 +62,9 @@ static ngx_uint_t ngx_wafcert_grade(ngx_wafcert_node_t *n,
     ngx_uint_t wildcard, int64_t now);
 static ngx_uint_t ngx_wafcert_newer(int64_t not_before, uint64_t sequence,
     int64_t other_not_before, uint64_t other_sequence);
+static ngx_uint_t ngx_wafcert_places_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_claim_t *claim, ngx_uint_t wildcard,
+    ngx_wafcert_place_t *places, ngx_uint_t max, ngx_uint_t n);
 static ngx_wafcert_standing_e ngx_wafcert_standing_locked(
     ngx_wafcert_ranking_t *ranking, ngx_wafcert_node_t *n,
     ngx_uint_t wildcard);
@@ -268,6 +271,7 @@ ngx_wafcert_rank_tie_locked(ngx_wafcert_ranking_t *ranking,
     sequence = 0;
 
     ngx_wafcert_walk_start_locked(&walk, sh, ranking->name);
+    walk.before = ranking->since;
 
     while ((host = ngx_wafcert_walk_next_locked(&walk))) {
         ranking->seen++;
@@ -550,37 +554,63 @@ ngx_wafcert_places(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 {
     ngx_uint_t              n;
     ngx_rbtree_key_t        key;
-    ngx_wafcert_walk_t      walk;
-    ngx_wafcert_host_t     *host;
-    ngx_wafcert_node_t     *record;
-    ngx_wafcert_place_t    *place;
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_claim_t    *claim;
     ngx_wafcert_project_t  *p;
     ngx_wafcert_ranking_t   ranking;
 
     n = 0;
+    sh = store->sh;
     key = ngx_wafcert_index_string_key(project);
 
     ngx_wafcert_ranking_init(&ranking, view, now, 0);
 
     ngx_wafcert_zone_lock(store);
 
-    p = ngx_wafcert_project_locked(store->sh, project, key);
+    p = ngx_wafcert_project_locked(sh, project, key);
 
-    ngx_wafcert_rank_locked(&ranking, store->sh, name, 1);
-    ngx_wafcert_walk_start_locked(&walk, store->sh, name);
+    if (p) {
+        ngx_wafcert_rank_locked(&ranking, sh, name, 1);
 
-    while ((host = ngx_wafcert_walk_next_locked(&walk))) {
-        record = host->record;
+        claim = ngx_wafcert_claim_locked(sh, p, &name->host, name->key);
+        n = ngx_wafcert_places_locked(&ranking, claim, 0, places, max, n);
 
-        if (record->project != p) {
+        claim = name->wildcard.len
+                ? ngx_wafcert_claim_locked(sh, p, &name->wildcard,
+                                           name->wildcard_key)
+                : NULL;
+        n = ngx_wafcert_places_locked(&ranking, claim, 1, places, max, n);
+    }
+
+    ngx_wafcert_zone_unlock(store);
+
+    return n;
+}
+
+
+/* after "n" others */
+
+static ngx_uint_t
+ngx_wafcert_places_locked(ngx_wafcert_ranking_t *ranking,
+    ngx_wafcert_claim_t *claim, ngx_uint_t wildcard,
+    ngx_wafcert_place_t *places, ngx_uint_t max, ngx_uint_t n)
+{
+    ngx_wafcert_host_t   *host;
+    ngx_wafcert_node_t   *record;
+    ngx_wafcert_place_t  *place;
+
+    for (host = claim ? claim->hosts : NULL; host; host = host->next) {
+
+        if (!host->visible) {
             continue;
         }
 
         if (n < max) {
+            record = host->record;
             place = &places[n];
 
-            place->standing = ngx_wafcert_standing_locked(&ranking, record,
-                                                          walk.wildcard);
+            place->standing = ngx_wafcert_standing_locked(ranking, record,
+                                                          wildcard);
             place->type = record->type;
             place->not_before = record->not_before;
             place->sequence = record->sequence;
@@ -589,8 +619,6 @@ ngx_wafcert_places(ngx_wafcert_store_t *store, ngx_wafcert_view_t *view,
 
         n++;
     }
-
-    ngx_wafcert_zone_unlock(store);
 
     return n;
 }
