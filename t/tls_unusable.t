@@ -252,6 +252,7 @@ is($server->request(PUT => "/$bad_id", '{"name": "renamed"}')->verdict, '200',
    'renamed');
 is(warned(shown($bad_id)), '', 'nothing is known of the new revision');
 gets('a.test', $good, 'which fares no better');
+$server->wait_for('the trial ends', sub { warned(shown($bad_id)) });
 is(warned(shown($bad_id)), 'unusable', 'and that is told');
 is($server->news_like(qr/\[error\].*$bad_id.*revision 2/), 1, 'once');
 
