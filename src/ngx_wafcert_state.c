@@ -11,7 +11,6 @@
 
 
 #define NGX_WAFCERT_CHANGES_MAGIC  0x3465676e61686357ULL    /* "Wchange4" */
-#define NGX_WAFCERT_CHANGES_LINE   "The lock of nginx's wafcert module.\n"
 
 /* as long as nginx itself tries to get at an address that is in use */
 #define NGX_WAFCERT_LOCK_TRIES     5
@@ -23,7 +22,8 @@ static ngx_int_t ngx_wafcert_state_claim(ngx_wafcert_state_t *state,
 static ngx_int_t ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state,
     ngx_log_t *log);
 static ngx_int_t ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state,
-    ngx_uid_t owner, ngx_log_t *log);
+    ngx_uid_t owner, const u_char *line, ngx_log_t *log);
+static ngx_int_t ngx_wafcert_state_lock_line(ngx_fd_t fd, const u_char *line);
 static ngx_int_t ngx_wafcert_state_map(ngx_wafcert_state_t *state,
     ngx_wafcert_state_t *other, wafcert_seal_t *seal, ngx_log_t *log);
 static ngx_fd_t ngx_wafcert_state_memory(void);
@@ -42,8 +42,9 @@ ngx_wafcert_state_join(ngx_wafcert_state_t *state, ngx_wafcert_state_t *other,
 {
     if (RAND_bytes((u_char *) &state->instance, sizeof(uint64_t)) != 1
         || ngx_wafcert_state_claim(state, other, log) != NGX_OK
+        || ngx_wafcert_state_map(state, other, seal, log) != NGX_OK
         || ngx_wafcert_state_make(state, state->user, seal, log) != NGX_OK
-        || ngx_wafcert_state_map(state, other, seal, log) != NGX_OK)
+        || ngx_wafcert_state_share(state, log) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -171,7 +172,7 @@ ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_uid_t user,
     }
 
     if (ngx_wafcert_state_own(state, user, seal, log) != NGX_OK
-        || ngx_wafcert_state_lock_file(state, fi.st_uid, log) != NGX_OK)
+        || ngx_wafcert_state_lock_file(state, fi.st_uid, seal, log) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -208,46 +209,60 @@ ngx_wafcert_state_sync_names(ngx_wafcert_state_t *state, ngx_log_t *log)
 
 
 /*
- * What locks are taken on.  Nobody reads it; a line is written so that a disk
- * without room is told of now, and not by the first upload.
+ * What locks are taken on.  It tells the key that the directory is under, and
+ * is written so that a disk without room is told of now, and not by the first
+ * upload.
  */
 
 ngx_int_t
 ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state, ngx_uid_t owner,
-    ngx_log_t *log)
+    wafcert_seal_t *seal, ngx_log_t *log)
 {
-    ngx_fd_t          fd;
-    ngx_uint_t        ours;
-    ngx_file_info_t   fi;
+    u_char           line[WAFCERT_SEAL_LINE_LEN];
+    ngx_fd_t         fd;
+    ngx_int_t        rc;
+    ngx_file_info_t  fi;
+
+    if (wafcert_seal_line(seal, line) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     fd = openat(state->fd, "changes",
                 O_RDWR|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
 
-    if (fd == NGX_INVALID_FILE) {
+    if (fd == NGX_INVALID_FILE && ngx_errno != ENOENT && ngx_errno != ELOOP) {
+        return ngx_wafcert_state_failed("open()", state, "/changes", log);
+    }
 
-        if (ngx_errno != ENOENT && ngx_errno != ELOOP) {
-            return ngx_wafcert_state_failed("open()", state, "/changes", log);
-        }
+    if (fd == NGX_INVALID_FILE
+        || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR
+        || !ngx_is_file(&fi) || fi.st_nlink != 1 || fi.st_uid != owner)
+    {
+        rc = ngx_wafcert_state_lock_file_new(state, owner, line, log);
 
-        ours = 0;
+    /* where it is, for others may have it open */
+
+    } else if (ngx_wafcert_state_key(state, seal) != NGX_OK
+               && ngx_wafcert_state_lock_line(fd, line) != NGX_OK)
+    {
+        rc = ngx_wafcert_state_failed("write()", state, "/changes", log);
 
     } else {
-        ours = ngx_fd_info(fd, &fi) != NGX_FILE_ERROR
-               && ngx_is_file(&fi) && fi.st_nlink == 1
-               && fi.st_uid == owner;
+        rc = NGX_OK;
+    }
 
+    if (fd != NGX_INVALID_FILE) {
         (void) ngx_close_file(fd);
     }
 
-    return ours ? NGX_OK : ngx_wafcert_state_lock_file_new(state, owner, log);
+    return rc;
 }
 
 
 static ngx_int_t
 ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_uid_t owner,
-    ngx_log_t *log)
+    const u_char *line, ngx_log_t *log)
 {
-    size_t       len;
     ngx_fd_t     fd;
     const char  *call;
 
@@ -263,11 +278,8 @@ ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_uid_t owner,
     }
 
     call = NULL;
-    len = sizeof(NGX_WAFCERT_CHANGES_LINE) - 1;
 
-    if (write(fd, NGX_WAFCERT_CHANGES_LINE, len) != (ssize_t) len
-        || fsync(fd) == -1)
-    {
+    if (ngx_wafcert_state_lock_line(fd, line) != NGX_OK) {
         call = "write()";
 
     } else if (geteuid() == 0 && fchown(fd, owner, (gid_t) -1) == -1) {
@@ -282,6 +294,43 @@ ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_uid_t owner,
     (void) ngx_close_file(fd);
 
     return call ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_wafcert_state_lock_line(ngx_fd_t fd, const u_char *line)
+{
+    return pwrite(fd, line, WAFCERT_SEAL_LINE_LEN, 0)
+           == (ssize_t) WAFCERT_SEAL_LINE_LEN
+           && ftruncate(fd, WAFCERT_SEAL_LINE_LEN) == 0
+           && fsync(fd) == 0
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_wafcert_state_key(ngx_wafcert_state_t *state, wafcert_seal_t *seal)
+{
+    u_char     buf[WAFCERT_SEAL_LINE_LEN + 1];
+    ssize_t    n;
+    ngx_fd_t   fd;
+    ngx_str_t  line;
+
+    fd = openat(state->fd, "changes",
+                O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == NGX_INVALID_FILE) {
+        return NGX_DONE;
+    }
+
+    n = pread(fd, buf, sizeof(buf), 0);
+
+    (void) ngx_close_file(fd);
+
+    line.data = buf;
+    line.len = ngx_max(n, 0);
+
+    return wafcert_seal_line_judge(seal, &line);
 }
 
 
@@ -333,13 +382,7 @@ ngx_wafcert_state_map(ngx_wafcert_state_t *state, ngx_wafcert_state_t *other,
 
     state->since = changes->generation;
 
-    /* from here on, others may come, if they are let in */
-
-    if (flock(state->fd, LOCK_SH|LOCK_NB) == -1) {
-        return ngx_wafcert_state_failed("flock()", state, "", log);
-    }
-
-    return state->alone ? NGX_OK : ngx_wafcert_state_share(state, log);
+    return NGX_OK;
 }
 
 
@@ -434,13 +477,24 @@ ngx_wafcert_state_variable(const ngx_wafcert_state_t *state, u_char *name)
 }
 
 
-/* from here on changes are noted; those that were not have ended */
+/*
+ * From here on, others may come, if they are let in.  Where one is there,
+ * changes are noted; those that were not have ended.
+ */
 
 static ngx_int_t
 ngx_wafcert_state_share(ngx_wafcert_state_t *state, ngx_log_t *log)
 {
     ngx_fd_t   fd;
     ngx_err_t  err;
+
+    if (flock(state->fd, LOCK_SH|LOCK_NB) == -1) {
+        return ngx_wafcert_state_failed("flock()", state, "", log);
+    }
+
+    if (state->alone) {
+        return NGX_OK;
+    }
 
     state->changes->shared = 1;
     ngx_memory_barrier();

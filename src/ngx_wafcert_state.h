@@ -149,7 +149,14 @@ void ngx_wafcert_state_release(ngx_wafcert_state_t *state);
 ngx_int_t ngx_wafcert_state_make(ngx_wafcert_state_t *state, ngx_uid_t user,
     wafcert_seal_t *seal, ngx_log_t *log);
 ngx_int_t ngx_wafcert_state_lock_file(ngx_wafcert_state_t *state,
-    ngx_uid_t owner, ngx_log_t *log);
+    ngx_uid_t owner, wafcert_seal_t *seal, ngx_log_t *log);
+
+/*
+ * Whether its "changes" was made under this key: as wafcert_seal_line_judge();
+ * an older version, and a lock that was removed, have left no line.
+ */
+ngx_int_t ngx_wafcert_state_key(ngx_wafcert_state_t *state,
+    wafcert_seal_t *seal);
 
 /*
  * Tells what in the directory is another one's than the workers' user's, and

@@ -69,6 +69,7 @@ static ngx_uint_t ngx_wafcert_own_record(ngx_wafcert_own_t *own, ngx_fd_t fd);
 static ngx_int_t ngx_wafcert_own_give(ngx_wafcert_own_t *own, ngx_fd_t fd,
     ngx_uint_t made);
 static ngx_int_t ngx_wafcert_own_judge(ngx_wafcert_own_t *own);
+static ngx_int_t ngx_wafcert_own_key(ngx_wafcert_own_t *own);
 static ngx_uint_t ngx_wafcert_own_can_give(ngx_uid_t user);
 static ngx_int_t ngx_wafcert_own_no_directory(ngx_wafcert_own_t *own,
     ngx_fd_t top, const u_char *name);
@@ -103,7 +104,7 @@ ngx_wafcert_state_give(ngx_wafcert_state_t *state, ngx_uid_t user,
         return NGX_ERROR;
     }
 
-    return ngx_wafcert_state_lock_file(state, user, log);
+    return ngx_wafcert_state_lock_file(state, user, state->seal, log);
 }
 
 
@@ -165,15 +166,7 @@ ngx_wafcert_own_judge(ngx_wafcert_own_t *own)
 
     state = own->state;
 
-    /* one may be damaged */
-
-    if (own->sealed > 1 && own->opened == 0) {
-        ngx_log_error(NGX_LOG_EMERG, own->log, 0,
-                      "state directory \"%s\" has %ui records, all of them "
-                      "under another seal key, or edited: configure that "
-                      "key, seal them again with tools/rekey, or choose "
-                      "another directory",
-                      state->path, own->sealed);
+    if (ngx_wafcert_own_key(own) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -195,6 +188,50 @@ ngx_wafcert_own_judge(ngx_wafcert_own_t *own)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * A record that opens proves the key.  Where there is none, "changes" tells;
+ * and if that does not either, one record alone may be damaged.
+ */
+
+static ngx_int_t
+ngx_wafcert_own_key(ngx_wafcert_own_t *own)
+{
+    ngx_int_t             rc;
+    ngx_wafcert_state_t  *state;
+
+    state = own->state;
+
+    if (own->opened) {
+        return NGX_OK;
+    }
+
+    rc = ngx_wafcert_state_key(state, own->seal);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                      "state directory \"%s\" is under another seal key, and "
+                      "has no record that opens under this one: configure that "
+                      "key, seal it again with tools/rekey, or choose another "
+                      "directory; without records, this one after "
+                      "rm \"%s/changes\"",
+                      state->path, state->path);
+        return NGX_ERROR;
+    }
+
+    if (own->sealed > 1) {
+        ngx_log_error(NGX_LOG_EMERG, own->log, 0,
+                      "state directory \"%s\" has %ui records, all of them "
+                      "under another seal key, or edited: configure that "
+                      "key, seal them again with tools/rekey, or choose "
+                      "another directory",
+                      state->path, own->sealed);
+        return NGX_ERROR;
+    }
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 

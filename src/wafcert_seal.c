@@ -137,6 +137,49 @@ wafcert_seal_check(const wafcert_seal_t *seal, u_char *check)
 }
 
 
+ngx_int_t
+wafcert_seal_line(const wafcert_seal_t *seal, u_char *line)
+{
+    u_char  *p;
+    u_char   check[WAFCERT_SEAL_CHECK_LEN];
+
+    if (wafcert_seal_check(seal, check) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(line, WAFCERT_SEAL_LINE, sizeof(WAFCERT_SEAL_LINE) - 1);
+    p += EVP_EncodeBlock(p, check, WAFCERT_SEAL_CHECK_LEN);
+
+    /* in place of its NUL byte */
+
+    *p = LF;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+wafcert_seal_line_judge(const wafcert_seal_t *seal, const ngx_str_t *line)
+{
+    u_char  ours[WAFCERT_SEAL_LINE_LEN];
+
+    if (line->len != WAFCERT_SEAL_LINE_LEN
+        || ngx_memcmp(line->data, WAFCERT_SEAL_LINE,
+                      sizeof(WAFCERT_SEAL_LINE) - 1)
+           != 0)
+    {
+        return NGX_DONE;
+    }
+
+    if (wafcert_seal_line(seal, ours) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_memcmp(line->data, ours, WAFCERT_SEAL_LINE_LEN) == 0
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
 size_t
 wafcert_sealed_len(size_t len)
 {

@@ -21,6 +21,12 @@
 #define WAFCERT_SEAL_KEY_LEN    32
 #define WAFCERT_SEAL_CHECK_LEN  32
 
+#define WAFCERT_SEAL_LINE                                                     \
+    "The lock of nginx's wafcert module. Check value of the seal key: "
+
+/* and as base64 what there is to check, and a newline */
+#define WAFCERT_SEAL_LINE_LEN  (sizeof(WAFCERT_SEAL_LINE) - 1 + 44 + 1)
+
 
 typedef struct wafcert_seal_s  wafcert_seal_t;
 
@@ -46,6 +52,19 @@ ngx_uint_t wafcert_seal_same_key(const wafcert_seal_t *one,
  * NGX_ERROR: no memory.
  */
 ngx_int_t wafcert_seal_check(const wafcert_seal_t *seal, u_char *check);
+
+/*
+ * The same as a line for the file "changes" of a state directory, of
+ * WAFCERT_SEAL_LINE_LEN bytes.  NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_seal_line(const wafcert_seal_t *seal, u_char *line);
+
+/*
+ * Whose line it is.  NGX_OK: this key's; NGX_DECLINED: another one's; NGX_DONE:
+ * it is none; NGX_ERROR: no memory.
+ */
+ngx_int_t wafcert_seal_line_judge(const wafcert_seal_t *seal,
+    const ngx_str_t *line);
 
 /* What "len" bytes take when they are sealed. */
 size_t wafcert_sealed_len(size_t len);

@@ -314,10 +314,88 @@ $server->stop;
 
 $files = $server->files;
 $server->configure(seal_key => 'old.key');
-like($server->refuses_to_start // 'it starts',
-     qr/\[emerg\].* has $n records, all of them under another seal key/,
+like($server->refuses_to_start // 'it starts', other_key('state'),
      'and does not start with the old one');
 $server->keeps($files, 'which changes nothing');
+
+# "changes" of an older version does not tell the key
+$server->write_file('state/changes', 'A lock.');
+like($server->refuses_to_start // 'it starts',
+     qr/\[emerg\].* has $n records, all of them under another seal key/,
+     'nor where nothing but the records tells the key');
+
+sub other_key {
+    my ($name) = @_;
+
+    return qr/\[emerg\].*"\Q$prefix\E\/$name"\ is\ under\ another\ seal\ key,\ (?#
+              )and\ has\ no\ record\ that\ opens/x;
+}
+
+# One record, and none.
+sub is_under {
+    my ($one, $other, $what) = @_;
+
+    $server->configure(state => 'few', seal_key => "$other.key");
+    my $files = $server->files('few');
+
+    like($server->refuses_to_start // 'it starts', other_key('few'),
+         "$what: the $other key is refused");
+    like(($server->test)[1], other_key('few'), 'by nginx -t, too');
+    $server->keeps($files, 'and no file is touched', 'few');
+
+    $server->configure(seal_key => "$one.key");
+    $server->start;
+}
+
+$server->configure(state => 'few', seal_key => 'new.key');
+$server->start;
+$server->stop;
+is_under('new', 'old', 'no record yet');
+
+my $few = $server->request(POST => '', upload('few', 'ec'))->json->{id};
+$server->stop;
+is_under('new', 'old', 'one record');
+is($server->request(GET => "/$few")->verdict, 200, 'which is there');
+$server->stop;
+
+$server->write_file('few/changes', 'A lock.');
+$server->start;
+$server->stop;
+is_under('new', 'old', 'one record of an older version');
+$server->stop;
+
+# what was restored with another one's lock
+$server->write_file('few/changes', Wafcert::Fixtures::read_file("$dir/changes")
+                                   =~ s/key: \K..../AAAA/r);
+$server->start;
+is($server->request(GET => "/$few")->verdict, 200,
+   'a record that opens proves the key');
+$server->stop;
+is_under('new', 'old', 'and "changes" is mended');
+$server->stop;
+
+my $one = "$prefix/few/" . substr($few, 0, 2) . "/$few.json";
+my $whole = Wafcert::Fixtures::read_file($one);
+$server->write_file(substr($one, length "$prefix/"), $whole =~ s/few/few-2/r);
+is_under('new', 'old', 'one that is damaged');
+is($server->request(DELETE => "/$few")->verdict, '404 not_found',
+   'which is not there');
+$server->stop;
+is((run(rekey('new', 'old', "$prefix/few")))[0], 1, 'rekey refuses it');
+unlink $one;
+is_under('old', 'new', 'under the old key');
+$server->stop;
+is((run(rekey('old', 'new', "$prefix/few")))[0], 0, 'rekey without a record');
+is_under('new', 'old', 'under the new key');
+$server->stop;
+
+unlink "$prefix/few/changes";
+$server->configure(seal_key => 'old.key');
+$server->start;
+$server->stop;
+is_under('old', 'new', 'without records and "changes", either key will do');
+$server->stop;
+$server->configure(state => 'state');
 
 
 # Files that open under neither are named, and left.

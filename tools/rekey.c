@@ -57,6 +57,8 @@ typedef struct {
 
 static wafcert_seal_t *rekey_key(const char *name);
 static int rekey_open(const char *state);
+static void rekey_begin(rekey_t *rekey, int root);
+static void rekey_end(rekey_t *rekey, int root);
 static void rekey_directories(rekey_t *rekey, int root);
 static int rekey_two_digits(const struct dirent *de);
 static void rekey_records(rekey_t *rekey);
@@ -97,7 +99,10 @@ main(int argc, char **argv)
     rekey.new = rekey_key(argv[3]);
 
     root = rekey_open(rekey.state);
+
+    rekey_begin(&rekey, root);
     rekey_directories(&rekey, root);
+    rekey_end(&rekey, root);
 
     (void) printf("%lu records resealed, %lu were so already, "
                   "%lu files refused\n", (u_long) rekey.resealed,
@@ -198,6 +203,49 @@ rekey_open(const char *state)
     }
 
     return fd;
+}
+
+
+/* The line that tells its key is gone until it is under one key again. */
+
+static void
+rekey_begin(rekey_t *rekey, int root)
+{
+    if ((unlinkat(root, "changes", 0) == -1 && errno != ENOENT)
+        || fsync(root) == -1)
+    {
+        err(REKEY_FAILED, "%s/changes", rekey->state);
+    }
+}
+
+
+static void
+rekey_end(rekey_t *rekey, int root)
+{
+    int             fd;
+    u_char          line[WAFCERT_SEAL_LINE_LEN];
+    rekey_record_t  record;
+
+    fd = openat(root, "changes",
+                O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
+
+    if (fd == -1
+        || fstat(root, &record.st) == -1
+        || wafcert_seal_line(rekey->new, line) != NGX_OK)
+    {
+        err(REKEY_FAILED, "%s/changes", rekey->state);
+    }
+
+    record.st.st_mode = 0600;
+
+    if (rekey_fill(fd, &record, line, sizeof(line)) != NGX_OK
+        || close(fd) == -1
+        || fsync(root) == -1)
+    {
+        warn("%s/changes", rekey->state);
+        (void) unlinkat(root, "changes", 0);
+        exit(REKEY_FAILED);
+    }
 }
 
 

@@ -234,6 +234,8 @@ static void
 test_check(void **state)
 {
     u_char           check[3][WAFCERT_SEAL_CHECK_LEN];
+    u_char           text[WAFCERT_SEAL_LINE_LEN];
+    ngx_str_t        line;
     wafcert_seal_t  *one, *again, *other;
 
     one = seal_with(KEY);
@@ -247,6 +249,26 @@ test_check(void **state)
 
     assert_memory_equal(check[0], check[1], WAFCERT_SEAL_CHECK_LEN);
     assert_memory_not_equal(check[0], check[2], WAFCERT_SEAL_CHECK_LEN);
+
+    /* the same as a line */
+
+    line.data = text;
+    line.len = WAFCERT_SEAL_LINE_LEN;
+
+    assert_int_equal(wafcert_seal_line(one, text), NGX_OK);
+    assert_memory_equal(text + WAFCERT_SEAL_LINE_LEN - 2, "=\n", 2);
+    assert_int_equal(wafcert_seal_line_judge(one, &line), NGX_OK);
+    assert_int_equal(wafcert_seal_line_judge(again, &line), NGX_OK);
+    assert_int_equal(wafcert_seal_line_judge(other, &line), NGX_DECLINED);
+
+    line.len--;
+    assert_int_equal(wafcert_seal_line_judge(one, &line), NGX_DONE);
+    line.len = 0;
+    assert_int_equal(wafcert_seal_line_judge(one, &line), NGX_DONE);
+
+    line.len = WAFCERT_SEAL_LINE_LEN;
+    text[0] ^= 1;
+    assert_int_equal(wafcert_seal_line_judge(one, &line), NGX_DONE);
 
     wafcert_seal_free(one);
     wafcert_seal_free(again);
