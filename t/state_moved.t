@@ -94,6 +94,8 @@ for (1 .. 10) {
 
 is($wrong, 0, 'a backup is copied over it: all is served and changed');
 unlike($server->log, qr/exited on signal/, 'and no worker dies');
+like(Wafcert::Fixtures::read_file($server->record($late)), qr/"late-10"/,
+     'what was answered is stored');
 is($server->request(DELETE => "/$late")->verdict, 200,
    'what is newer is there');
 ok($server->reload, 'a reload changes nothing');
