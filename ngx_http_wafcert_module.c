@@ -599,7 +599,8 @@ ngx_http_wafcert_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_wafcert_inherit(clcf, prev, conf);
 
     if (conf->shm_zone == NULL) {
-        return NGX_CONF_OK;
+        return (clcf->name.len && clcf->name.data[0] == '@')
+               ? ngx_http_wafcert_beside_named(cf, conf) : NGX_CONF_OK;
     }
 
     if (conf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST

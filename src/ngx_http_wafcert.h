@@ -292,6 +292,16 @@ ngx_uint_t ngx_http_wafcert_is_project(ngx_str_t *project);
  */
 ngx_http_wafcert_ctx_t *ngx_http_wafcert_find_ctx(ngx_http_request_t *r);
 
+/* What was judged good last, whatever the path is by now; or NULL. */
+ngx_http_wafcert_ctx_t *ngx_http_wafcert_kept_ctx(ngx_http_request_t *r);
+
+/*
+ * Whether it is the path that was judged in a location of an edge, or what is
+ * left of that without the prefix before "/v1/".
+ */
+ngx_uint_t ngx_http_wafcert_same_path(ngx_http_wafcert_loc_conf_t *wlcf,
+    const ngx_str_t *judged, const ngx_str_t *path);
+
 /*
  * Whether the path is a route of the location, at an edge one that is judged.
  * WAFCERT_OK, or the reason why not, with as much as is good.
@@ -386,6 +396,10 @@ ngx_int_t ngx_http_wafcert_beside_init(ngx_conf_t *cf);
  */
 char *ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
     ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+
+/* The same of a named location that has no wafcert_validate. */
+char *ngx_http_wafcert_beside_named(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf);
 
 /*
  * The path and the query that the location sends, before it is escaped: raw,

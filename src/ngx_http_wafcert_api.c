@@ -152,14 +152,37 @@ ngx_http_wafcert_create_ctx(ngx_http_request_t *r)
 ngx_http_wafcert_ctx_t *
 ngx_http_wafcert_find_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t      *cln;
     ngx_http_wafcert_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
 
-    if (ctx || !r->internal || r != r->main) {
+    if (!r->internal || r != r->main || (ctx && !ctx->passed)) {
         return ctx;
     }
+
+    /* a rewrite may have come after it was found */
+
+    if (ctx == NULL) {
+        ctx = ngx_http_wafcert_kept_ctx(r);
+    }
+
+    if (ctx == NULL
+        || !ngx_http_wafcert_same_path(ctx->conf, &ctx->uri, &r->uri))
+    {
+        return NULL;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_wafcert_module);
+
+    return ctx;
+}
+
+
+ngx_http_wafcert_ctx_t *
+ngx_http_wafcert_kept_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_wafcert_ctx_t  *ctx;
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
@@ -169,15 +192,25 @@ ngx_http_wafcert_find_ctx(ngx_http_request_t *r)
 
         ctx = cln->data;
 
-        if (ctx->passed && ctx->uri.len == r->uri.len
-            && ngx_memcmp(ctx->uri.data, r->uri.data, r->uri.len) == 0)
-        {
-            ngx_http_set_ctx(r, ctx, ngx_http_wafcert_module);
+        if (ctx->passed) {
             return ctx;
         }
     }
 
     return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_wafcert_same_path(ngx_http_wafcert_loc_conf_t *wlcf,
+    const ngx_str_t *judged, const ngx_str_t *path)
+{
+    size_t  prefix;
+
+    prefix = judged->len - path->len;
+
+    return (prefix == 0 || prefix == wlcf->base.len - (sizeof("/v1/") - 1))
+           && ngx_memcmp(path->data, judged->data + prefix, path->len) == 0;
 }
 
 

@@ -44,6 +44,8 @@ static char *ngx_http_wafcert_note_mirror_body(ngx_conf_t *cf,
 static ngx_uint_t ngx_http_wafcert_rewrites_into(ngx_str_t *rewrite,
     ngx_str_t *name);
 static ngx_str_t ngx_http_wafcert_url_uri(ngx_str_t *url);
+static char *ngx_http_wafcert_compile_url(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf);
 static void ngx_http_wafcert_warn_rewrite(ngx_conf_t *cf,
     ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
 
@@ -295,8 +297,7 @@ char *
 ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
     ngx_http_wafcert_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf)
 {
-    ngx_str_t                         uri;
-    ngx_http_compile_complex_value_t  ccv;
+    ngx_str_t  uri;
 
     ngx_http_wafcert_warn_rewrite(cf, conf, clcf);
 
@@ -305,21 +306,7 @@ ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
     }
 
     if (ngx_http_script_variables_count(&conf->proxy_pass)) {
-
-        conf->proxy_url = ngx_palloc(cf->pool,
-                                     sizeof(ngx_http_complex_value_t));
-        if (conf->proxy_url == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-        ccv.cf = cf;
-        ccv.value = &conf->proxy_pass;
-        ccv.complex_value = conf->proxy_url;
-
-        return ngx_http_compile_complex_value(&ccv) == NGX_OK
-               ? NGX_CONF_OK : NGX_CONF_ERROR;
+        return ngx_http_wafcert_compile_url(cf, conf);
     }
 
     uri = ngx_http_wafcert_url_uri(&conf->proxy_pass);
@@ -344,6 +331,36 @@ ngx_http_wafcert_beside_validate(ngx_conf_t *cf,
                        "own prefix are possible", &uri, &clcf->name);
 
     return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_wafcert_beside_named(ngx_conf_t *cf,
+    ngx_http_wafcert_loc_conf_t *conf)
+{
+    return ngx_http_script_variables_count(&conf->proxy_pass)
+           ? ngx_http_wafcert_compile_url(cf, conf) : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_wafcert_compile_url(ngx_conf_t *cf, ngx_http_wafcert_loc_conf_t *conf)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    conf->proxy_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (conf->proxy_url == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &conf->proxy_pass;
+    ccv.complex_value = conf->proxy_url;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
 }
 
 

@@ -16,6 +16,8 @@
 
 
 static ngx_int_t ngx_http_wafcert_edge_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wafcert_edge_named(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf);
 static ngx_int_t ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx);
 static ngx_int_t ngx_http_wafcert_edge_ours(ngx_http_request_t *r,
@@ -57,8 +59,13 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    if (!wlcf->edge || r != r->main) {
+    if (r != r->main) {
         return NGX_DECLINED;
+    }
+
+    if (!wlcf->edge) {
+        return r->internal ? ngx_http_wafcert_edge_named(r, wlcf)
+                           : NGX_DECLINED;
     }
 
     ctx = ngx_http_wafcert_find_ctx(r);
@@ -107,6 +114,59 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
     }
 
     /* as a content handler's, for this phase would take NGX_OK for a go */
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+/* A named location that judges nothing itself sends what was judged. */
+
+static ngx_int_t
+ngx_http_wafcert_edge_named(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  sent, path;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_wafcert_ctx_t    *ctx, *kept;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (wlcf->proxy_pass.len == 0
+        || clcf->name.len == 0 || clcf->name.data[0] != '@')
+    {
+        return NGX_DECLINED;
+    }
+
+    kept = ngx_http_wafcert_kept_ctx(r);
+    if (kept == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = NULL;
+
+    if (ngx_http_wafcert_beside_sends(r, wlcf, &sent) == NGX_OK) {
+
+        path = ngx_http_wafcert_edge_path(&sent);
+
+        if (ngx_http_wafcert_same_path(kept->conf, &kept->uri, &path)) {
+            return NGX_DECLINED;
+        }
+
+        ctx = ngx_http_wafcert_create_ctx(r);
+    }
+
+    if (ctx == NULL) {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    } else {
+        (void) wafcert_refuse(&ctx->verdict, WAFCERT_PATH_ENCODED,
+                              "the path that would go to the WAF is not the "
+                              "one that was judged");
+        rc = ngx_http_wafcert_refuse(r);
+    }
 
     ngx_http_finalize_request(r, rc);
 
@@ -308,7 +368,6 @@ static ngx_uint_t
 ngx_http_wafcert_edge_is_judged(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_str_t *sent)
 {
-    size_t     prefix;
     ngx_str_t  path;
 
     if (sent->data == r->uri.data) {
@@ -321,17 +380,7 @@ ngx_http_wafcert_edge_is_judged(ngx_http_request_t *r,
 
     path = ngx_http_wafcert_edge_path(sent);
 
-    if (path.len == r->uri.len
-        && ngx_memcmp(path.data, r->uri.data, path.len) == 0)
-    {
-        return 1;
-    }
-
-    prefix = wlcf->base.len - (sizeof("/v1/") - 1);
-
-    return path.len + prefix == r->uri.len
-           && wlcf->proxy_url
-           && ngx_memcmp(path.data, r->uri.data + prefix, path.len) == 0;
+    return ngx_http_wafcert_same_path(wlcf, &r->uri, &path);
 }
 
 

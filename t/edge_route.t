@@ -35,6 +35,7 @@ my $closed = Wafcert::Server::free_port();
 
 my $pass = "proxy_pass http://127.0.0.1:$waf->{port}";
 my $edge = 'wafcert_validate zone=edge record=on';
+my $down = "proxy_pass http://127.0.0.1:$closed;";
 
 # by name, as $port has them
 my %servers = (
@@ -87,6 +88,26 @@ my %servers = (
                  . " proxy_pass http://127.0.0.1:$closed/;"
                  . " error_page 502 504 = \@waf; }"
                  . " location \@waf { $pass\$request_uri; }",
+    back => "location / { $edge; $down error_page 502 504 = \@back; }"
+            . " location \@back { rewrite ^/v1/p/(.*) /v1/q/\$1 break;"
+            . " $pass; }",
+    backif => "location / { $edge; $down error_page 502 504 = \@back; }"
+              . " location \@back { if (\$uri) { set \$q q;"
+              . " $pass/v1/\$q/waf/certificate; } }",
+    backurl => "location / { $edge; $down error_page 502 504 = \@back; }"
+               . " location \@back { $pass/v1/q\$is_args\$args; }",
+    backseen => "location / { $edge; $down error_page 502 504 = \@back; }"
+                . " location \@back { set \$seen \$wafcert_project;"
+                . " rewrite ^/v1/p/(.*) /v1/q/\$1; return 200 '{\"id\":"
+                . "\"$id\",\"name\":\"backseen\"}'; }",
+    backtry => "location / { $edge; try_files /none \@back; }"
+               . " location \@back { $pass/waf\$request_uri; }",
+    backcut => "location /waf/ { $edge; $down error_page 502 504 = \@back; }"
+               . " location \@back { rewrite ^/waf(/.*) \$1 break; $pass; }",
+    backsame => "location / { $edge; $down error_page 502 504 = \@back; }"
+                . " location \@back { $pass\$request_uri; }",
+    backpage => "location / { $edge; $down error_page 502 504 = \@back; }"
+                . " location \@back { rewrite ^ /index.html break; }",
     limit => "location / { $edge; limit_req zone=project; $pass; }",
     return => "location / { $edge; }",
 );
@@ -260,6 +281,21 @@ is(comes_to(mapped => "GET /$list/../x"), '404 api_not_found',
 is(comes_to(rawcut => "GET /waf/$list"), '400 path_encoded',
    'but not where another one is sent than was judged');
 
+# By a named location that judges nothing itself.
+for my $host (qw(back backif backurl backtry)) {
+    is(comes_to($host, "GET /$list"), '400 path_encoded',
+       "$host: a named location sends what was judged, or nothing");
+    is(comes_to($host, "POST /$list", upload($host)), '400 path_encoded',
+       'uploads, too');
+}
+
+is(comes_to(back => 'GET /x'), '/x', 'but for what is none of ours');
+is((ask(backpage => "GET /$list"))[0]{status}, 404, 'and what it has itself');
+is(comes_to(backcut => "GET /waf/$list"), "/$list",
+   'without the prefix it is the same');
+is(comes_to(backsame => "GET /$list?a=b"), "/$list?a=b",
+   'and so it is by $request_uri');
+
 
 # Methods.
 
@@ -343,7 +379,13 @@ sub known {
     return join ' ', map { $_->{name} } @{$answer->json->{items}};
 }
 
-for my $host (qw(root named try nested strip cut host raw capture)) {
+is((ask(backseen => "POST /$list", upload('backseen')))[0]{status}, 200,
+   'where something else answers after a rewrite');
+is(known(), '', 'nothing is recorded');
+
+for my $host (qw(root named try nested strip cut host raw capture backcut
+                 backsame))
+{
     my $path = ($host =~ /strip|cut|capture/ ? '/waf/' : '/') . $list;
 
     like(comes_to($host, "POST $path", upload($host)), qr{/$list$},
