@@ -123,7 +123,7 @@ ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
 
     /* whose token nobody has judged could take all that there is */
 
-    if (ctx->bundle.facts.nchain && !ctx->alone) {
+    if (ctx->bundle.facts.nchain && ctx->bundle.key.der.len && !ctx->alone) {
         ngx_http_wafcert_record_room(ctx);
     }
 

@@ -7,6 +7,7 @@
 #include "ngx_wafcert_store.h"
 #include "ngx_wafcert_zone.h"
 #include "ngx_wafcert_state.h"
+#include "ngx_wafcert_hosts.h"
 #include "ngx_wafcert_wait.h"
 
 
@@ -23,8 +24,13 @@
 #define NGX_WAFCERT_BEHIND_STEP  256
 
 
+static ngx_uint_t ngx_wafcert_room_hosts(ngx_wafcert_store_t *store,
+    const ngx_str_t *hosts);
+static void ngx_wafcert_room_take_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, ngx_rbtree_key_t key, ngx_uint_t hosts);
 static ngx_uint_t ngx_wafcert_room_allowed_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_room_t *room, ngx_wafcert_change_t *change);
+    ngx_wafcert_room_t *room, ngx_wafcert_change_t *change,
+    ngx_wafcert_project_t *project, ngx_wafcert_node_t *old);
 static ngx_wafcert_room_t *ngx_wafcert_room_locked(ngx_wafcert_sh_t *sh,
     uint64_t number);
 static void ngx_wafcert_file_locked(ngx_wafcert_file_t *file,
@@ -98,88 +104,144 @@ void
 ngx_wafcert_store_room(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change)
 {
-    uint64_t             birth;
-    ngx_rbtree_key_t     key;
-    ngx_wafcert_sh_t    *sh;
-    ngx_wafcert_room_t  *room;
+    ngx_uint_t        hosts;
+    ngx_rbtree_key_t  key;
 
-    sh = store->sh;
-    birth = ngx_wafcert_zone_birth();
+    hosts = ngx_wafcert_room_hosts(store, &change->facts->hosts);
     key = ngx_wafcert_index_string_key(&change->project);
 
+    /* it is asked for under the lock later */
+
+    (void) ngx_wafcert_zone_birth();
+
     ngx_wafcert_zone_lock_write(store);
+
+    ngx_wafcert_room_take_locked(store, change, key, hosts);
+
+    ngx_wafcert_zone_unlock(store);
+}
+
+
+/* of those that the record will be found by */
+
+static ngx_uint_t
+ngx_wafcert_room_hosts(ngx_wafcert_store_t *store, const ngx_str_t *hosts)
+{
+    size_t              i;
+    ngx_str_t           text;
+    ngx_uint_t          n;
+    ngx_wafcert_name_t  name;
+
+    n = 0;
+
+    for (i = 0; i < hosts->len; i += text.len + 1) {
+        text.data = hosts->data + i;
+        text.len = ngx_strlen(text.data);
+
+        n += ngx_wafcert_hosts_indexed(store->sh, &name, &text);
+    }
+
+    return n;
+}
+
+
+static void
+ngx_wafcert_room_take_locked(ngx_wafcert_store_t *store,
+    ngx_wafcert_change_t *change, ngx_rbtree_key_t key, ngx_uint_t hosts)
+{
+    size_t                  name_len;
+    ngx_wafcert_sh_t       *sh;
+    ngx_wafcert_node_t     *old;
+    ngx_wafcert_room_t     *room;
+    ngx_wafcert_project_t  *project;
+
+    sh = store->sh;
+
+    project = ngx_wafcert_project_locked(sh, &change->project, key);
+
+    old = (project && change->op == NGX_WAFCERT_MODIFY)
+          ? ngx_wafcert_find_id_locked(sh, project, change->id) : NULL;
+
+    /* what is not sent stays, or is the WAF's secret */
+
+    name_len = change->name.len ? change->name.len
+               : old ? old->name_len : WAFCERT_NAME_MAX;
 
     room = ngx_wafcert_room_locked(sh, 0);
 
     if (room == NULL) {
-        goto done;
+        return;
     }
 
-    room->blob = ngx_wafcert_node_room_locked(store->shpool, change);
+    room->blob = ngx_wafcert_node_room_locked(store->shpool, change, name_len,
+                                              hosts, &room->size);
 
     if (room->blob == NULL) {
-        goto done;
+        return;
     }
 
-    room->size = ngx_wafcert_blob_size(room->blob);
     room->project = key;
-    room->create = (change->op == NGX_WAFCERT_CREATE);
-    room->birth = birth;
+    room->create = (old == NULL);
+    ngx_memcpy(room->id, change->id, NGX_WAFCERT_ID_LEN);
+    room->birth = ngx_wafcert_zone_birth();
     room->pid = ngx_pid;
     room->number = ++sh->turn;
 
     change->room = room->number;
 
     if (ngx_wafcert_zone_full_locked(store)
-        || !ngx_wafcert_room_allowed_locked(sh, room, change))
+        || !ngx_wafcert_room_allowed_locked(sh, room, change, project, old))
     {
         ngx_wafcert_room_free_locked(store, change);
     }
-
-done:
-
-    ngx_wafcert_zone_unlock(store);
 }
 
 
-/* all that a project has taken counts, of whatever will come of it */
+/*
+ * All that a project has taken counts, of whatever will come of it; but what
+ * takes no more than before may stay, however much that is.  That has one room
+ * at a time, for the project could take any number of them.
+ */
 
 static ngx_uint_t
 ngx_wafcert_room_allowed_locked(ngx_wafcert_sh_t *sh,
-    ngx_wafcert_room_t *room, ngx_wafcert_change_t *change)
+    ngx_wafcert_room_t *room, ngx_wafcert_change_t *change,
+    ngx_wafcert_project_t *project, ngx_wafcert_node_t *old)
 {
-    size_t                  taken;
-    ngx_uint_t              i, certificates;
-    ngx_wafcert_node_t     *old;
-    ngx_wafcert_project_t  *project;
+    size_t               taken, before;
+    ngx_uint_t           i, certificates;
+    ngx_wafcert_room_t  *other;
 
     taken = 0;
     certificates = 0;
 
     for (i = 0; i < NGX_WAFCERT_ROOMS; i++) {
-        if (sh->rooms[i].number && sh->rooms[i].project == room->project) {
-            taken += sh->rooms[i].size;
-            certificates += sh->rooms[i].create;
-        }
-    }
+        other = &sh->rooms[i];
 
-    project = ngx_wafcert_project_locked(sh, &change->project, room->project);
+        if (other->number == 0 || other->project != room->project) {
+            continue;
+        }
+
+        if (old && other != room
+            && ngx_memcmp(other->id, room->id, NGX_WAFCERT_ID_LEN) == 0)
+        {
+            return 0;
+        }
+
+        taken += other->size;
+        certificates += other->create;
+    }
 
     if (project) {
         taken += project->taken;
         certificates += project->certificates;
-
-        old = room->create ? NULL
-                           : ngx_wafcert_find_id_locked(sh, project,
-                                                        change->id);
-        if (old) {
-            taken -= ngx_wafcert_node_taken_locked(old);
-        }
     }
 
-    return (!room->create || change->quota == 0
-            || certificates <= change->quota)
-           && (change->quota_size == 0 || taken <= change->quota_size);
+    before = old ? ngx_wafcert_node_taken_locked(old) : 0;
+
+    return (old || change->quota == 0 || certificates <= change->quota)
+           && (change->quota_size == 0 || room->size <= before
+               || taken - before <= change->quota_size);
 }
 
 

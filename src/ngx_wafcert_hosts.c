@@ -466,10 +466,13 @@ ngx_wafcert_hosts_number(ngx_wafcert_node_t *n)
 size_t
 ngx_wafcert_hosts_size(ngx_wafcert_node_t *n)
 {
-    ngx_uint_t  number;
+    return ngx_wafcert_hosts_need(ngx_wafcert_hosts_number(n));
+}
 
-    number = ngx_wafcert_hosts_number(n);
 
+size_t
+ngx_wafcert_hosts_need(ngx_uint_t number)
+{
     if (number == 0) {
         return 0;
     }

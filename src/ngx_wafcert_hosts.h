@@ -122,8 +122,12 @@ void ngx_wafcert_hosts_free_locked(ngx_slab_pool_t *shpool,
 void ngx_wafcert_hosts_show_locked(ngx_wafcert_sh_t *sh,
     ngx_wafcert_node_t *n);
 
-/* Claims that records share count for each of them. */
+/*
+ * What a record's names take, and what so many would.  Claims that records
+ * share count for each of them.
+ */
 size_t ngx_wafcert_hosts_size(ngx_wafcert_node_t *n);
+size_t ngx_wafcert_hosts_need(ngx_uint_t number);
 
 /*
  * ngx_wafcert_date.c: once it is visible, what follows on it takes its names

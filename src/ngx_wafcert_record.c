@@ -20,7 +20,7 @@ static void ngx_wafcert_put_serial(ngx_wafcert_cursor_t *cursor,
 static size_t ngx_wafcert_node_name_offset(ngx_uint_t nissuers);
 static ngx_uint_t ngx_wafcert_node_issued(const wafcert_facts_t *facts);
 static size_t ngx_wafcert_node_need(ngx_wafcert_change_t *change,
-    size_t *contiguous);
+    size_t name_len, size_t *contiguous);
 static size_t ngx_wafcert_issuer_need(const wafcert_link_t *link);
 static void ngx_wafcert_node_fill_locked(ngx_wafcert_node_t *n,
     ngx_wafcert_change_t *change);
@@ -265,7 +265,7 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
     const wafcert_facts_t  *facts;
 
     facts = change->facts;
-    size = ngx_wafcert_node_need(change, &contiguous);
+    size = ngx_wafcert_node_need(change, change->name.len, &contiguous);
 
     n = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
     if (n == NULL) {
@@ -305,15 +305,16 @@ ngx_wafcert_node_add_locked(ngx_slab_pool_t *shpool, ngx_rbtree_t *issuers,
 
 void *
 ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
-    ngx_wafcert_change_t *change)
+    ngx_wafcert_change_t *change, size_t name_len, ngx_uint_t hosts,
+    size_t *taken)
 {
     void                   *room;
     size_t                  size, contiguous;
-    ngx_uint_t              i, hosts;
+    ngx_uint_t              i;
     const wafcert_facts_t  *facts;
 
     facts = change->facts;
-    size = ngx_wafcert_node_need(change, &contiguous);
+    size = ngx_wafcert_node_need(change, name_len, &contiguous);
 
     room = ngx_wafcert_blob_alloc_locked(shpool, contiguous, size);
 
@@ -323,7 +324,7 @@ ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
                                     ngx_wafcert_issuer_need(&facts->chain[i]));
     }
 
-    hosts = ngx_wafcert_hosts_count(&facts->hosts);
+    *taken = ngx_wafcert_blob_size(room) + ngx_wafcert_hosts_need(hosts);
 
     if (room && hosts) {
         size = hosts * sizeof(ngx_wafcert_host_t);
@@ -349,7 +350,8 @@ ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
 
 
 static size_t
-ngx_wafcert_node_need(ngx_wafcert_change_t *change, size_t *contiguous)
+ngx_wafcert_node_need(ngx_wafcert_change_t *change, size_t name_len,
+    size_t *contiguous)
 {
     size_t                  size;
     const wafcert_link_t   *leaf;
@@ -358,8 +360,7 @@ ngx_wafcert_node_need(ngx_wafcert_change_t *change, size_t *contiguous)
     facts = change->facts;
     leaf = facts->chain;
 
-    *contiguous = ngx_wafcert_node_name_offset(facts->nchain - 1)
-                  + change->name.len;
+    *contiguous = ngx_wafcert_node_name_offset(facts->nchain - 1) + name_len;
 
     size = *contiguous + facts->serial_number.len / 2 + facts->cert_type.len
            + leaf->subject.len + facts->hosts.len + leaf->der.len

@@ -111,10 +111,13 @@ ngx_wafcert_node_t *ngx_wafcert_node_copy_buried_locked(
 
 /*
  * Memory in the pieces that ngx_wafcert_node_add_locked() will take for the
- * change, as one blob: once it is freed, that has room.
+ * change, with so many names that a host may have and a name of that length, as
+ * one blob: once it is freed, that has room.  "taken" is what the record will
+ * be said to take.
  */
 void *ngx_wafcert_node_room_locked(ngx_slab_pool_t *shpool,
-    ngx_wafcert_change_t *change);
+    ngx_wafcert_change_t *change, size_t name_len, ngx_uint_t hosts,
+    size_t *taken);
 
 /* The bytes of the pool that it takes, with all of its issuers. */
 size_t ngx_wafcert_node_taken_locked(ngx_wafcert_node_t *n);

@@ -273,9 +273,10 @@ void ngx_wafcert_store_leave(ngx_wafcert_store_t *store,
 
 /*
  * Takes the memory for a change that is yet to be accepted elsewhere, so that
- * nobody else's can fill the zone meanwhile.  Where there is none, or it would
- * be beyond the quota, the change takes what there is when it is made.  What is
- * put, or leaves, gives it back; and so does the second, at any time.
+ * nobody else's can fill the zone meanwhile.  Where there is none, it would be
+ * beyond the quota, or another change of the certificate has some, the change
+ * takes what there is when it is made.  What is put, or leaves, gives it back;
+ * and so does the second, at any time.
  */
 void ngx_wafcert_store_room(ngx_wafcert_store_t *store,
     ngx_wafcert_change_t *change);

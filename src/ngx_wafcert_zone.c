@@ -12,7 +12,7 @@
 
 
 #define NGX_WAFCERT_MAGIC     0x57414643    /* "WAFC" */
-#define NGX_WAFCERT_LAYOUT    10
+#define NGX_WAFCERT_LAYOUT    11
 
 /* a zone can grow by so much, and shrink again, where it is */
 #define NGX_WAFCERT_HEADROOM  8

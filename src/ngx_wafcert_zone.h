@@ -89,7 +89,8 @@ typedef struct {
     uint64_t                 birth;
     ngx_rbtree_key_t         project;
     ngx_uint_t               create;
-    size_t                   size;
+    u_char                   id[NGX_WAFCERT_ID_LEN];  /* otherwise */
+    size_t                   size;          /* that the record will take */
     void                    *blob;
 } ngx_wafcert_room_t;
 

@@ -13,6 +13,7 @@ use Time::HiRes qw(sleep);
 
 use lib 't/lib';
 use Wafcert::Server;
+use Wafcert::Step ();
 use Wafcert::Upstream qw(http);
 
 my $go = File::Temp::tempdir(CLEANUP => 1);
@@ -37,7 +38,7 @@ my $waf = Wafcert::Upstream->new(default => sub {
 
 my $server = Wafcert::Server->new(
     workers => 1, level => 'info',
-    http => 'wafcert_zone zone=edge:128k;',
+    http => 'wafcert_zone zone=edge:128k; wafcert_zone zone=many:256k;',
     server => <<"END"
         location /edge/ {
             access_log logs/access.log;
@@ -51,6 +52,24 @@ my $server = Wafcert::Server->new(
             wafcert_auth off;
             wafcert_quota 1;
             proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
+        location /size/ {
+            wafcert_validate zone=edge record=on;
+            wafcert_auth off;
+            wafcert_quota 2 1k;
+            proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
+        location /many/ {
+            wafcert_validate zone=many record=on;
+            wafcert_auth off;
+            proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
+        location /known_many/ {
+            wafcert_api zone=many write=off;
+            wafcert_auth off;
         }
 
         location /open/ {
@@ -78,17 +97,17 @@ sub path {
 sub new_id { return sprintf '%032x', ++$ids }
 
 sub known {
-    my ($project, $id) = @_;
+    my ($project, $id, $where) = @_;
 
-    return $server->request(GET => path('known', $project, "/$id"))
+    return $server->request(GET => path($where // 'known', $project, "/$id"))
            ->json->{fingerprint} // '';
 }
 
 sub knows {
-    my ($project, $id) = @_;
+    my ($project, $id, $where) = @_;
 
     for (1 .. 3000) {
-        return 1 if known($project, $id);
+        return 1 if known($project, $id, $where);
         sleep 0.02;
     }
 
@@ -100,14 +119,16 @@ sub failures { return scalar(() = $server->log =~ /could not record/g) }
 
 # Others' certificates, until there is no room: how many there was room for.
 sub fill {
+    my ($pair) = @_;
+
     my $n = 0;
     my $failures = failures();
 
     while () {
         my $id = new_id();
 
-        $server->request(POST => path('edge', 'others'), upload("o$id", 'rsa'),
-                         "X-Id: $id");
+        $server->request(POST => path('edge', 'others'),
+                         upload("o$id", $pair // 'rsa'), "X-Id: $id");
 
         $server->wait_for('what is recorded', sub {
             failures() > $failures || known('others', $id)
@@ -161,6 +182,7 @@ ok(knows('victim', $victim), 'a certificate is recorded');
 
 my $old = known('victim', $victim);
 
+my @sockets;
 my $socket = asked('renewal', 'edge', PUT => path('edge', 'victim', "/$victim"),
                    upload('www', 'renewed'), "X-Id: $victim");
 
@@ -231,14 +253,133 @@ $server->request(DELETE => path('edge', 'victim', "/$id"), undef, "X-Id: $id");
 $server->wait_for('what is dropped', sub { !known('victim', $id) });
 
 
+# What a reload, and a repair of the zone, make of it.
+
+$socket = asked('reload', 'edge', @upload);
+ok($server->reload, 'a reload');
+is(fill(), $less, 'an old worker keeps its room');
+is(answered('reload', $socket), 200, 'until the WAF accepts');
+ok(knows('victim', $id), 'which is recorded');
+$server->request(DELETE => path('edge', 'victim', "/$id"), undef, "X-Id: $id");
+$server->wait_for('what is dropped', sub { !known('victim', $id) });
+release($less);
+$server->settle;
+
+my $refused = Wafcert::Step::refused($server->workers);
+
+SKIP: {
+    skip $refused, 5 if $refused;
+
+    my %old = map { $_ => 1 } $server->workers;
+
+    $socket = asked('repair', 'edge', @upload);
+    $server->reload;
+
+    my ($new) = grep { !$old{$_} } $server->workers;
+    my $stop = Wafcert::Step::stop_at($new, 'store_put', 1000);
+    my $killed = new_id();
+    my $last = $server->send(POST => path('edge', 'others'),
+                             upload("o$killed", 'rsa'), "X-Id: $killed");
+
+    Wafcert::Step::stopped_after($stop);
+    Wafcert::Step::release($stop, 'kill');
+    $server->wait_for('a new worker', sub {
+        my @workers = $server->workers;
+        @workers == 2 && !grep { $_ == $new } @workers;
+    });
+
+    is(fill(), $room, 'a repair of the zone takes all rooms');
+    like($server->log, qr/was made again, nothing is lost/, 'there was one');
+    release(1);
+    is(answered('repair', $socket), 200, 'what had one is accepted');
+    ok(knows('victim', $id), 'and recorded where there is some');
+    $server->request(DELETE => path('edge', 'victim', "/$id"), undef,
+                     "X-Id: $id");
+    $server->wait_for('what is dropped', sub { !known('victim', $id) });
+    $server->settle;
+    is(fill(), 1, 'and nothing is left of it');
+    release($room);
+}
+
+
+# A renewal that takes no more than before, where the quota is used up.
+
+release(6);
+
+my $same = new_id();
+@upload = (PUT => path('edge', 'victim', "/$same"), upload('same', 'rsa'),
+           "X-Id: $same");
+
+$server->request(POST => path('edge', 'victim'), upload('same', 'renewed'),
+                 "X-Id: $same");
+ok(knows('victim', $same), 'another certificate');
+
+$old = known('victim', $same);
+$socket = asked('same', 'size', PUT => path('size', 'victim', "/$same"),
+                @upload[2, 3]);
+$less = fill();
+is(answered('same', $socket), 200, 'with its quota used up, one is renewed');
+$server->wait_for('what is recorded', sub {
+    known('victim', $same) ne $old
+        || $server->log =~ /could not record .* project "victim"/
+});
+isnt(known('victim', $same), $old, 'which has room, for it takes no more');
+release($less);
+
+
+# One certificate has one room, and a name that is not sent has its room, too.
+
+$room = fill();
+release($room);
+@sockets = map { asked('again', 'edge', @upload) } 1 .. 4;
+is(fill(), $room - 1, 'a certificate has one room at a time');
+answered('again', $_) for @sockets;
+release($room - 1);
+
+my %named = map { sprintf('%s%02d', 'n' x 254, $_) => new_id() } 1 .. 16;
+
+$server->request(POST => path('edge', 'named'), upload($_, 'ed'),
+                 "X-Id: $named{$_}") for keys %named;
+ok(knows('named', $_), 'one with a long name') for values %named;
+
+sub room_beside {
+    my ($wait, $edit) = @_;
+
+    my @sockets = map {
+        asked($wait, 'edge', PUT => path('edge', 'named', "/$named{$_}"),
+              $edit->(upload($_, 'ec')), 'X-Status: 403')
+    } sort keys %named;
+    my $n = fill('ed');
+
+    answered($wait, $_) for @sockets;
+    release($n);
+
+    return $n;
+}
+
+# the zone's pages are for chunks of other sizes before
+room_beside('first', sub { $_[0] });
+
+is(room_beside('unnamed', sub { $_[0] =~ s/"name": "\w+", //r }),
+   room_beside('named', sub { $_[0] }), 'a name that stays has room');
+
+$server->request(DELETE => path('edge', 'named', "/$_"), undef, "X-Id: $_")
+    for values %named;
+$server->request(DELETE => path('edge', 'victim', "/$same"), undef,
+                 "X-Id: $same");
+
+
 # A quota: what is beyond it has no room.
 
-my @sockets = map {
+$room = fill();
+release($room);
+
+@sockets = map {
     asked("quota$_", 'quota', POST => path('quota', 'limited'),
           upload("q$_", 'rsa'), "X-Id: ff$_" . 'a' x 29)
 } 1 .. 3;
 
-is(fill(), $less, 'a project has room for as many as it may have');
+is(fill(), $room - 1, 'a project has room for as many as it may have');
 
 answered('quota1', $sockets[0]);
 ok(knows('limited', 'ff1' . 'a' x 29), 'which are recorded');
@@ -272,6 +413,49 @@ $server->wait_for('what is recorded', sub {
         || !grep { !known($_, $firsts{$_}) } keys %firsts
 });
 is(failures(), $failures, 'so have the first certificates of projects');
+
+# As many as have room, and one more: that takes what there is.
+
+sub many {
+    my ($wait) = @_;
+
+    my $id = new_id();
+    my @upload = (POST => path('many', 'busy'), upload("m$id", 'ed'),
+                  "X-Id: $id");
+
+    return $wait ? [ $id, asked($wait, 'many', @upload) ]
+                 : [ $id, $server->request(@upload)->{status} ];
+}
+
+sub is_known { return known('busy', $_[0][0], 'known_many') }
+
+my @rooms = map { many('many') } 1 .. 64;
+my $more = many();
+
+is($more->[1], 200, 'one more than have room is sent to the WAF');
+ok(knows('busy', $more->[0], 'known_many'), 'and recorded');
+
+$failures = failures();
+my $late = many('late');
+
+while (failures() == $failures) {
+    my $next = many();
+    $server->wait_for('what is recorded', sub {
+        failures() > $failures || is_known($next)
+    });
+}
+
+is(answered('late', $late->[1]), 200, 'when the zone is full, too');
+$server->wait_for('a line of the log', sub { failures() == $failures + 2 });
+like($server->log, qr/could not record .*: zone_full, project "busy"/,
+     'and the log says that it is not recorded');
+ok(!is_known($late), 'which it is not');
+
+answered('many', $_->[1]) for @rooms;
+$server->wait_for('what is recorded', sub {
+    failures() > $failures + 2 || !grep { !is_known($_) } @rooms
+});
+is(failures(), $failures + 2, 'but all that have room');
 
 undef $waf;
 $server->stop;
