@@ -1,18 +1,21 @@
--- wrk -s upload.lua <url> -- <token> [<body> <prefix>]
+-- wrk -s upload.lua <url> -- <token> [<bodies> <prefix>]
 --
--- Sends uploads, every one under a name that no other has, or, without a
--- body, what wrk sends by itself, with the token.  Prints what bench/run
--- reads: answers, microseconds, and how many were no success.
+-- Sends uploads, every one under a name that no other has, of the bodies in
+-- turn that are the lines of a file, or, without one, what wrk sends by itself,
+-- with the token.  Prints what bench/run reads: answers, microseconds, and how
+-- many were no success.
 
 local OPEN = "_NAME.OF.CERTIFICATE"
 
-local head, tail, prefix
+local heads, tails, prefix = {}, {}
 local number = 0
 
 
 local function upload()
+    local i = number % #heads + 1
+
     number = number + 1
-    return head .. string.format(prefix, number) .. tail
+    return heads[i] .. string.format(prefix, number) .. tails[i]
 end
 
 
@@ -23,20 +26,19 @@ function init(args)
         return
     end
 
-    local file = assert(io.open(args[2], "rb"))
-    local body = file:read("*a")
-    file:close()
-
     -- a name of the same length, so that Content-Length stays
     prefix = args[3] .. "-%0" .. (#OPEN - #args[3] - 1) .. "d"
 
     wrk.headers["Content-Type"] = "application/json"
 
-    local sample = wrk.format("POST", wrk.path, wrk.headers, body)
-    local first, last = sample:find(OPEN, 1, true)
+    for body in io.lines(args[2]) do
+        local sample = wrk.format("POST", wrk.path, wrk.headers, body)
+        local first, last = sample:find(OPEN, 1, true)
 
-    head = sample:sub(1, first - 1)
-    tail = sample:sub(last + 1)
+        heads[#heads + 1] = sample:sub(1, first - 1)
+        tails[#tails + 1] = sample:sub(last + 1)
+    end
+
     request = upload
 end
 
