@@ -107,6 +107,8 @@ wafcert_validator_create(void)
     }
 
     v->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    v->sha384 = EVP_MD_fetch(NULL, "SHA384", NULL);
+    v->sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
     v->md = EVP_MD_CTX_new();
     v->hmac = wafcert_hmac_create();
     v->bio = BIO_new(BIO_s_mem());
@@ -116,8 +118,9 @@ wafcert_validator_create(void)
                                                EVP_PKEY_PUBLIC_KEY, NULL,
                                                NULL);
 
-    if (v->null == NULL || v->sha256 == NULL || v->md == NULL
-        || v->hmac == NULL || v->bio == NULL || v->decoder == NULL
+    if (v->null == NULL || v->sha256 == NULL || v->sha384 == NULL
+        || v->sha512 == NULL || v->md == NULL || v->hmac == NULL
+        || v->bio == NULL || v->decoder == NULL
         || wafcert_siphash_key(v->hosts_key) != NGX_OK)
     {
         goto failed;
@@ -202,6 +205,8 @@ wafcert_validator_free(wafcert_validator_t *validator)
     EVP_MAC_CTX_free(validator->hmac);
     EVP_MD_CTX_free(validator->md);
     EVP_MD_free(validator->sha256);
+    EVP_MD_free(validator->sha384);
+    EVP_MD_free(validator->sha512);
 
     if (validator->null) {
         (void) OSSL_PROVIDER_unload(validator->null);

@@ -32,7 +32,11 @@ static ngx_int_t wafcert_x509_verify(wafcert_validator_t *validator,
     wafcert_x509_t *cert, wafcert_x509_t *issuer);
 static ngx_int_t wafcert_x509_verify_plain(const wafcert_x509_t *cert,
     EVP_PKEY *pkey);
-static ngx_int_t wafcert_x509_verify_digest(const wafcert_x509_t *cert,
+static ngx_int_t wafcert_x509_verify_digest(wafcert_validator_t *validator,
+    const wafcert_x509_t *cert, wafcert_x509_t *issuer, const EVP_MD *md);
+static EVP_PKEY_CTX *wafcert_x509_verifier(wafcert_x509_t *issuer,
+    const EVP_MD *md, int digest);
+static ngx_int_t wafcert_x509_verify_message(const wafcert_x509_t *cert,
     EVP_PKEY *pkey);
 
 
@@ -428,6 +432,7 @@ static ngx_int_t
 wafcert_x509_verify(wafcert_validator_t *validator, wafcert_x509_t *cert,
     wafcert_x509_t *issuer)
 {
+    EVP_MD    *md;
     EVP_PKEY  *pkey;
 
     if (cert->algorithms_differ) {
@@ -449,7 +454,25 @@ wafcert_x509_verify(wafcert_validator_t *validator, wafcert_x509_t *cert,
         return NGX_DECLINED;
     }
 
-    return wafcert_x509_verify_digest(cert, pkey);
+    switch (cert->digest) {
+
+    case NID_sha256:
+        md = validator->sha256;
+        break;
+
+    case NID_sha384:
+        md = validator->sha384;
+        break;
+
+    case NID_sha512:
+        md = validator->sha512;
+        break;
+
+    default:
+        return wafcert_x509_verify_message(cert, pkey);
+    }
+
+    return wafcert_x509_verify_digest(validator, cert, issuer, md);
 }
 
 
@@ -486,8 +509,63 @@ wafcert_x509_verify_plain(const wafcert_x509_t *cert, EVP_PKEY *pkey)
 }
 
 
+/* As below, without what that looks up and makes each time. */
+
 static ngx_int_t
-wafcert_x509_verify_digest(const wafcert_x509_t *cert, EVP_PKEY *pkey)
+wafcert_x509_verify_digest(wafcert_validator_t *validator,
+    const wafcert_x509_t *cert, wafcert_x509_t *issuer, const EVP_MD *md)
+{
+    u_char         digest[EVP_MAX_MD_SIZE];
+    unsigned int   len;
+    EVP_PKEY_CTX  *ctx;
+
+    ctx = wafcert_x509_verifier(issuer, md, cert->digest);
+
+    if (ctx
+        && EVP_DigestInit_ex(validator->md, md, NULL)
+        && EVP_DigestUpdate(validator->md, cert->tbs.data, cert->tbs.len)
+        && EVP_DigestFinal_ex(validator->md, digest, &len)
+        && EVP_PKEY_verify(ctx, cert->signature.data, cert->signature.len,
+                           digest, len)
+           == 1)
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* A CA signs with one digest, as a rule. */
+
+static EVP_PKEY_CTX *
+wafcert_x509_verifier(wafcert_x509_t *issuer, const EVP_MD *md, int digest)
+{
+    if (issuer->verifier && issuer->verifies == digest) {
+        return issuer->verifier;
+    }
+
+    EVP_PKEY_CTX_free(issuer->verifier);
+
+    issuer->verifier = EVP_PKEY_CTX_new_from_pkey(NULL, issuer->pkey, NULL);
+    issuer->verifies = digest;
+
+    if (issuer->verifier
+        && EVP_PKEY_verify_init(issuer->verifier) == 1
+        && EVP_PKEY_CTX_set_signature_md(issuer->verifier, md) == 1)
+    {
+        return issuer->verifier;
+    }
+
+    EVP_PKEY_CTX_free(issuer->verifier);
+    issuer->verifier = NULL;
+
+    return NULL;
+}
+
+
+static ngx_int_t
+wafcert_x509_verify_message(const wafcert_x509_t *cert, EVP_PKEY *pkey)
 {
     ngx_int_t    rc;
     const char  *digest;

@@ -238,6 +238,7 @@ wafcert_x509_free(wafcert_x509_t *cert)
     NAME_CONSTRAINTS_free(cert->constraints);
     X509_free(cert->x509);
     X509_free(cert->whole);
+    EVP_PKEY_CTX_free(cert->verifier);
     EVP_PKEY_free(cert->pkey);
     OPENSSL_free(cert->plain);
     free(cert->subject.data);

@@ -52,6 +52,8 @@ typedef struct {
     X509                   *x509;           /* see wafcert_x509_open() */
     X509                   *whole;          /* with its key: for a trust */
     EVP_PKEY               *pkey;           /* made at the first need */
+    EVP_PKEY_CTX           *verifier;       /* of what it has signed, with */
+    int                     verifies;       /* this digest, a NID */
     ngx_uint_t              parts;          /* WAFCERT_X509_PARTS */
     ngx_uint_t              names;          /* alternative, of any kind */
     wafcert_public_t        public;
@@ -117,6 +119,8 @@ struct wafcert_validator_s {
     OSSL_LIB_CTX           *shallow;        /* decodes no public key */
     OSSL_PROVIDER          *null;
     EVP_MD                 *sha256;
+    EVP_MD                 *sha384;
+    EVP_MD                 *sha512;
     EVP_MD_CTX             *md;
     EVP_MAC_CTX            *hmac;           /* with SHA-256 */
     BIO                    *bio;
