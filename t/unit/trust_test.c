@@ -34,6 +34,10 @@ setup(void **state)
                     .not_after = "20200101000000Z" });
 
     cert((spec_t) { "leaf", "leaf", k, inter, ca, .san = "DNS:a.test" });
+    cert((spec_t) { "longer", "leaf", k, inter, ca, .san = "DNS:a.test",
+                    .digest = "SHA384" });
+    cert((spec_t) { "short", "leaf", k, inter, ca, .san = "DNS:a.test",
+                    .digest = "SHA1" });
     cert((spec_t) { "expired", "leaf", k, inter, ca, .san = "DNS:a.test",
                     .not_before = "20190101000000Z",
                     .not_after = "20200101000000Z" });
@@ -290,11 +294,14 @@ test_bits(void **state)
     BIO                     *bio;
     X509                    *x509;
     u_char                  *der;
+    ngx_int_t                rc;
     ngx_uint_t               i, bit, last;
     wafcert_trust_t         *trust;
     wafcert_bundle_t         bundle;
     wafcert_verdict_t        verdict;
     static const char *const names[] = { "leaf", "inter" };
+    static const char *const chains[] = { "leaf inter", "longer inter",
+                                          "short inter" };
 
     trust = trust_of("root");
 
@@ -335,6 +342,15 @@ test_bits(void **state)
 
         nfixtures = last;
         OPENSSL_free(der);
+    }
+
+    /* the issuer that is kept still verifies, one digest after the other */
+
+    for (i = 0; i < 6; i++) {
+        rc = judge(chains[i % 3], trust, REPAIR, 1, &bundle, &verdict);
+
+        assert_int_equal(rc, NGX_OK);
+        wafcert_bundle_free(&bundle);
     }
 
     wafcert_trust_free(trust);
