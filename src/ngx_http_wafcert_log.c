@@ -137,7 +137,7 @@ ngx_http_wafcert_mask(ngx_log_t *log, ngx_uint_t level, u_char *buf,
 static u_char *
 ngx_http_wafcert_mask_from(u_char *buf, u_char *end)
 {
-    u_char      *p;
+    u_char      *p, *name;
     ngx_uint_t   i;
 
     /* values of variables; and a key in whatever is quoted */
@@ -169,10 +169,19 @@ ngx_http_wafcert_mask_from(u_char *buf, u_char *end)
 
     /* "client sent too long header line", "... invalid header line" */
 
-    p = ngx_http_wafcert_mask_after(buf, end, " header line: \"");
-    p = p ? ngx_http_wafcert_mask_after(p, end, ":") : NULL;
+    name = ngx_http_wafcert_mask_after(buf, end, " header line: \"");
 
-    if (p) {
+    if (name) {
+        p = ngx_strlchr(name, end, ':');
+
+        /* without a name it may be the rest of a token */
+
+        if (p == NULL || ngx_strlchr(name, p, '"')) {
+            return name;
+        }
+
+        p++;
+
         return (p < end && *p == ' ') ? p + 1 : p;
     }
 

@@ -182,6 +182,16 @@ error.log: \[info\].*client sent invalid header line: "X-Auth-Token: \*+
 
 
 
+=== TEST 7b: nor is what follows it
+--- raw_request eval
+"GET /v1/p/waf/certificate HTTP/1.1\r\nHost: x\r\n"
+. "token-of-log-t-that-is-\0long-enough\r\n\r\n"
+--- answers
+400
+error.log: \[info\].*client sent invalid header line: "\*+
+
+
+
 === TEST 8: error_log of server and location
 --- config
     error_log logs/error.log info;
