@@ -671,15 +671,15 @@ ngx_http_wafcert_record_fill(ngx_http_request_t *r,
         return rc;
     }
 
-    /* one that is not known, and of which a part was sent, is not found */
-
-    change->op = (known || change->facts == NULL) ? NGX_WAFCERT_MODIFY
-                                                  : NGX_WAFCERT_CREATE;
-    change->version = ctx->current.version;
-    change->new_revision = current->revision + 1;
-
     change->name = rec->said.name.len ? rec->said.name
                    : ctx->upload.name.len ? ctx->upload.name : current->name;
+
+    /* one that is not known, and of which a part was sent, is not found */
+
+    change->op = (known || change->facts == NULL || change->name.len == 0)
+                 ? NGX_WAFCERT_MODIFY : NGX_WAFCERT_CREATE;
+    change->version = ctx->current.version;
+    change->new_revision = current->revision + 1;
 
     change->timestamp = rec->said.timestamp ? rec->said.timestamp
                         : known ? current->timestamp : ngx_http_wafcert_now();

@@ -233,6 +233,17 @@ call(GET => '?page=1&pagesize=-1&host=true&', undef, 200, $nothing);
 logged(++$calls);
 is(known(), '', 'and a list');
 
+
+# One that neither of the two has given a name.
+
+my ($unnamed) = upload('x', 'rsa') =~ /("content": .*)/s;
+
+call(PUT => "/$id", "{$unnamed", 200, qq({"id":"$id","name":"a b"}));
+logged(++$calls);
+is(known(), '', 'what has no name is not recorded');
+like($server->log, qr/could not record .*: not_found, project "project",/,
+     'and the log says so');
+
 $server->ends_well;
 
 done_testing();
