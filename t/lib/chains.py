@@ -893,4 +893,5 @@ def main():
         json.dump(made, out, indent=1)
 
 
-main()
+if __name__ == '__main__':
+    main()
