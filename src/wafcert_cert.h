@@ -142,6 +142,7 @@ typedef char  wafcert_words_t[WAFCERT_WORDS_MAX];
      |wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION)                 \
      |wafcert_warning(WAFCERT_WARN_SAN_MALFORMED)                            \
      |wafcert_warning(WAFCERT_WARN_HOST_UNUSABLE)                            \
+     |wafcert_warning(WAFCERT_WARN_LEAF_KEY_TYPE)                            \
      |wafcert_warning(WAFCERT_WARN_UNTRUSTED)                                \
      |WAFCERT_WARNINGS_OF_ISSUERS)
 

@@ -97,7 +97,8 @@ wafcert_fault_leaf(wafcert_validator_t *validator, wafcert_x509_t *cert,
     }
 
     if (cert->public.algo.algo == WAFCERT_ALGO_ED25519
-        || cert->public.algo.algo == WAFCERT_ALGO_P521)
+        || cert->public.algo.algo == WAFCERT_ALGO_P521
+        || wafcert_public_packed(&cert->public))
     {
         *warnings |= wafcert_warning(WAFCERT_WARN_LEAF_KEY_TYPE);
     }
@@ -711,15 +712,14 @@ wafcert_fault_odd_domain(const u_char *data, size_t len)
 
 /*
  * P-224 is the one that we do not know and both of them do.  Go reads no point
- * but an uncompressed one, and no exponent of RSA of more than 31 bits.
+ * but a plain one, and no exponent of RSA of more than 31 bits.
  */
 
 static ngx_uint_t
 wafcert_fault_key_type(wafcert_validator_t *validator, wafcert_x509_t *cert)
 {
-    char              name[32];
-    EVP_PKEY         *pkey;
-    const ngx_str_t  *point;
+    char       name[32];
+    EVP_PKEY  *pkey;
 
     switch (cert->public.algo.algo) {
 
@@ -732,8 +732,7 @@ wafcert_fault_key_type(wafcert_validator_t *validator, wafcert_x509_t *cert)
     case WAFCERT_ALGO_P256:
     case WAFCERT_ALGO_P384:
     case WAFCERT_ALGO_P521:
-        point = &cert->public.point;
-        return point->len == 0 || point->data[0] != 4;
+        return wafcert_public_packed(&cert->public);
 
     default:
         break;

@@ -117,6 +117,9 @@ ngx_uint_t wafcert_number_bits(const ngx_str_t *number);
 ngx_uint_t wafcert_point_equal(const ngx_str_t *whole,
     const ngx_str_t *point);
 
+/* Whether it is a point of a curve that is compressed, or hybrid. */
+ngx_uint_t wafcert_public_packed(const wafcert_public_t *public);
+
 /* "RSA-2048": what cert_type says of it; at most 32 bytes. */
 size_t wafcert_public_type(const wafcert_public_t *public, char *buf);
 

@@ -142,6 +142,14 @@ wafcert_public_equal(const wafcert_public_t *one, const wafcert_public_t *two)
 }
 
 
+ngx_uint_t
+wafcert_public_packed(const wafcert_public_t *public)
+{
+    return wafcert_algo_is_ec(public->algo.algo)
+           && (public->point.len == 0 || public->point.data[0] != 4);
+}
+
+
 size_t
 wafcert_public_type(const wafcert_public_t *public, char *buf)
 {

@@ -772,7 +772,8 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
 
     [WAFCERT_WARN_LEAF_KEY_TYPE] = {
         "leaf_key_type",
-        "the certificate's key is of a kind that many browsers do not take"
+        "the certificate's key is of a kind that many browsers, or other"
+        " clients, do not take"
     },
 
     [WAFCERT_WARN_UNTRUSTED] = {

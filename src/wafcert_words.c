@@ -118,6 +118,7 @@ wafcert_words_of(wafcert_writer_t *w, wafcert_warning_e warning)
     case WAFCERT_WARN_LEAF_MALFORMED_EXTENSION:
     case WAFCERT_WARN_SAN_MALFORMED:
     case WAFCERT_WARN_HOST_UNUSABLE:
+    case WAFCERT_WARN_LEAF_KEY_TYPE:
         wafcert_words_of_leaf(w, warning);
         return;
 
@@ -157,6 +158,10 @@ wafcert_words_of_leaf(wafcert_writer_t *w, wafcert_warning_e warning)
     case WAFCERT_WARN_LEAF_ANY_PURPOSE:
         wafcert_words_purposes(cert->x509, buf, sizeof(buf));
         break;
+
+    case WAFCERT_WARN_LEAF_KEY_TYPE:
+        wafcert_words_key_type(w, &cert->public);
+        return;
 
     case WAFCERT_WARN_SAN_MALFORMED:
         wafcert_words_name(w, cert->bad_san);
@@ -426,7 +431,7 @@ wafcert_words_key_type(wafcert_writer_t *w, const wafcert_public_t *public)
         wafcert_words_put(w, " with an exponent of %lu bits",
                           (u_long) wafcert_number_bits(&public->exponent));
 
-    } else if (wafcert_algo_is_ec(public->algo.algo)) {
+    } else if (wafcert_public_packed(public)) {
         wafcert_words_put(w, " with a point that is not uncompressed");
     }
 }

@@ -351,6 +351,8 @@ SAYS = {
     'issuer-key-koblitz': 'block 2 of content, CN=Hand.* secp256k1$',
     'issuer-sha1': 'block 2 of content, CN=Hand.* sha1$',
     'leaf-rsa-1536': 'block 1 of content, CN=quay.* RSA-1536$',
+    'leaf-key-compressed': 'block 1 of content, CN=quay.* EC-P-256 with a '
+                           'point that is not uncompressed$',
     'leaf-for-code': 'block 1 of content, CN=quay.* codeSigning, '
                      'timeStamping',
     'leaf-for-anything': 'block 1 of content, CN=quay.* anyExtendedKeyUsage$',
@@ -582,6 +584,9 @@ def leaves():
              host=host)
 
     single('leaf-rsa-1536', 'weak_key', holder='little:rsa1536')
+    for form, start in ('compressed', None), ('hybrid', b'\6\7'):
+        single('leaf-key-' + form, 'leaf_key_type', holder='server-p',
+               public=other_point('server-p', start))
     single('leaf-for-code', 'cert_purpose!', purposes=purposes(3, 8))
     single('leaf-for-anything', 'leaf_any_purpose', purposes=purposes(0))
     single('leaf-critical-extension', 'cert_critical_extension!',
