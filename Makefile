@@ -126,7 +126,7 @@ build/unit/%.o: src/%.c $(NGX)/objs/Makefile
 lint: $(SOURCES:=.lint)
 	@echo cppcheck
 	@cppcheck $$(cat .cppcheck) $(subst -isystem ,-I,$(INC)) $(SOURCES)
-	shellcheck -x tools/crashtest tools/demo tools/install tools/keystone \
+	shellcheck -x tools/asan tools/crashtest tools/demo tools/install tools/keystone \
 	    tools/layers tools/rekey tools/seal-key tools/test .ci/run \
 	    bench/certificates bench/run bench/tls bench/validate fuzz/run fuzz/seeds
 

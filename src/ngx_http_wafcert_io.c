@@ -158,6 +158,10 @@ ngx_http_wafcert_body_collect(ngx_http_request_t *r,
         b = cl->buf;
         size = b->last - b->pos;
 
+        if (ngx_buf_special(b)) {
+            continue;
+        }
+
         /* something else has read it, before it came here */
 
         if (b->in_file) {
@@ -241,7 +245,9 @@ ngx_http_wafcert_body_grow(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(b->start, ctx->body.data, ctx->body.len);
+    if (ctx->body.len) {
+        ngx_memcpy(b->start, ctx->body.data, ctx->body.len);
+    }
 
     ctx->body.data = b->start;
     ctx->body_size = size;

@@ -156,8 +156,10 @@ ngx_http_wafcert_static_server(ngx_conf_t *cf,
                                                  SSL_CTX_get0_certificate(ctx));
     }
 
-    if (current) {
-        (void) SSL_CTX_select_current_cert(ctx, current);
+    if (current && SSL_CTX_select_current_cert(ctx, current) != 1) {
+        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
+                      "SSL_CTX_select_current_cert() failed");
+        rc = NGX_ERROR;
     }
 
     ERR_clear_error();

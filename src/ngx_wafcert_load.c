@@ -238,7 +238,7 @@ ngx_wafcert_load_temporary(ngx_wafcert_loader_t *l, ngx_fd_t dir, u_char *name,
     if ((l->state->alone && !l->live)
         || (pid > 0 && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH))
     {
-        (void) unlinkat(dir, (char *) name, 0);
+        ngx_wafcert_state_delete(dir, name);
     }
 }
 

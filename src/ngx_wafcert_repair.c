@@ -147,7 +147,12 @@ ngx_wafcert_repair_map(ngx_wafcert_repair_t *r, ngx_wafcert_store_t *store,
     }
 
 #ifdef MADV_DONTDUMP
-    (void) madvise(p, 2 * size, MADV_DONTDUMP);
+    if (madvise(p, 2 * size, MADV_DONTDUMP) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      "madvise(MADV_DONTDUMP) failed, a core dump would hold "
+                      "the keys of zone \"%V\"",
+                      &store->shm_zone->shm.name);
+    }
 #endif
 
     shpool = (ngx_slab_pool_t *) (p + size);

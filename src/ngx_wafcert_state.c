@@ -288,7 +288,7 @@ ngx_wafcert_state_lock_file_new(ngx_wafcert_state_t *state, ngx_uid_t owner,
 
     if (call) {
         (void) ngx_wafcert_state_failed(call, state, "/changes", log);
-        (void) unlinkat(state->fd, "changes", 0);
+        ngx_wafcert_state_delete(state->fd, (u_char *) "changes");
     }
 
     (void) ngx_close_file(fd);
@@ -406,7 +406,13 @@ ngx_wafcert_state_memory(void)
     fd = memfd_create((char *) name + 1, MFD_ALLOW_SEALING);
 #else
     fd = shm_open((char *) name, O_RDWR|O_CREAT|O_EXCL, 0600);
-    (void) shm_unlink((char *) name);
+
+    if (fd != NGX_INVALID_FILE && shm_unlink((char *) name) == -1) {
+        err = ngx_errno;
+        (void) ngx_close_file(fd);
+        ngx_set_errno(err);
+        return NGX_INVALID_FILE;
+    }
 #endif
 
     err = fd == NGX_INVALID_FILE

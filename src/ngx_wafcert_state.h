@@ -227,6 +227,9 @@ ngx_int_t ngx_wafcert_state_begin(ngx_wafcert_state_t *state, ngx_log_t *log);
 void ngx_wafcert_state_complete(ngx_wafcert_state_t *state);
 ngx_uint_t ngx_wafcert_state_incomplete(ngx_wafcert_state_t *state);
 
+/* Of a file of no use any more. */
+void ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name);
+
 /* Removes what a process that died has left of a change. */
 void ngx_wafcert_state_clean(ngx_wafcert_state_t *state, const u_char *id,
     ngx_pid_t pid);

@@ -15,6 +15,8 @@ static ngx_fd_t ngx_wafcert_state_again(ngx_wafcert_write_t *w,
 static ngx_int_t ngx_wafcert_state_change(ngx_wafcert_write_t *w);
 static ngx_int_t ngx_wafcert_state_replace(ngx_wafcert_write_t *w,
     u_char *final, u_char *tmp, u_char *old);
+static void ngx_wafcert_state_undo(ngx_wafcert_write_t *w, u_char *from,
+    u_char *to);
 static ngx_int_t ngx_wafcert_state_put(ngx_wafcert_write_t *w, u_char *tmp);
 static ngx_fd_t ngx_wafcert_state_create(ngx_wafcert_write_t *w,
     u_char *name);
@@ -25,9 +27,10 @@ static ngx_int_t ngx_wafcert_state_move(ngx_wafcert_write_t *w, u_char *from,
 static ngx_uint_t ngx_wafcert_state_conflict(ngx_wafcert_write_t *w);
 static ngx_msec_t ngx_wafcert_state_patience(ngx_wafcert_write_t *w);
 static void ngx_wafcert_state_note(ngx_wafcert_write_t *w);
-static void ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name);
 static ngx_int_t ngx_wafcert_state_error(ngx_wafcert_write_t *w,
     const char *call);
+static void ngx_wafcert_state_remove(ngx_wafcert_state_t *state,
+    const char *name);
 static void ngx_wafcert_state_mark_name(ngx_wafcert_state_t *state,
     u_char *name);
 static void ngx_wafcert_state_temporary(u_char *name, const u_char *id,
@@ -178,8 +181,7 @@ static ngx_int_t
 ngx_wafcert_state_replace(ngx_wafcert_write_t *w, u_char *final, u_char *tmp,
     u_char *old)
 {
-    ngx_int_t            rc;
-    ngx_wafcert_write_t  undo;
+    ngx_int_t  rc;
 
     if (w->op == NGX_WAFCERT_DELETE) {
         rc = ngx_wafcert_state_move(w, final, old, 1);
@@ -194,18 +196,31 @@ ngx_wafcert_state_replace(ngx_wafcert_write_t *w, u_char *final, u_char *tmp,
 
     (void) ngx_wafcert_state_error(w, "fsync()");
 
-    /* that is what is to be told, whatever becomes of this */
-
-    undo = *w;
-
     if (w->op == NGX_WAFCERT_CREATE) {
-        (void) ngx_wafcert_state_move(&undo, final, tmp, 0);
+        ngx_wafcert_state_undo(w, final, tmp);
 
     } else {
-        (void) ngx_wafcert_state_move(&undo, old, final, 0);
+        ngx_wafcert_state_undo(w, old, final);
     }
 
     return NGX_ERROR;
+}
+
+
+/* what is to be told is why it was to be undone, whatever becomes of this */
+
+static void
+ngx_wafcert_state_undo(ngx_wafcert_write_t *w, u_char *from, u_char *to)
+{
+    ngx_wafcert_write_t  undo;
+
+    undo = *w;
+
+    if (ngx_wafcert_state_move(&undo, from, to, 0) != NGX_OK) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, undo.err,
+                      "%s of \"%s\" failed: a change that was not stored may "
+                      "be there after a restart", undo.call, from);
+    }
 }
 
 
@@ -398,10 +413,15 @@ ngx_wafcert_state_note(ngx_wafcert_write_t *w)
 }
 
 
-static void
+/* what stays is harmless, and is looked for when nginx starts */
+
+void
 ngx_wafcert_state_delete(ngx_fd_t dir, u_char *name)
 {
-    (void) unlinkat(dir, (char *) name, 0);
+    if (unlinkat(dir, (char *) name, 0) == -1 && ngx_errno != NGX_ENOENT) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, ngx_errno,
+                      "unlinkat() \"%s\" failed", name);
+    }
 }
 
 
@@ -500,10 +520,27 @@ ngx_wafcert_state_unmark(ngx_wafcert_state_t *state)
 
     ngx_wafcert_state_mark_name(state, name);
 
-    (void) unlinkat(state->fd, (char *) name, 0);
-    (void) fsync(state->fd);
+    ngx_wafcert_state_remove(state, (char *) name);
 
     state->marked = 0;
+}
+
+
+static void
+ngx_wafcert_state_remove(ngx_wafcert_state_t *state, const char *name)
+{
+    if (unlinkat(state->fd, name, 0) == -1) {
+
+        if (ngx_errno == NGX_ENOENT) {
+            return;
+        }
+
+    } else if (fsync(state->fd) == 0) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, ngx_errno,
+                  "unlinkat() \"%s/%s\" failed", state->path, name);
 }
 
 
@@ -542,7 +579,7 @@ ngx_wafcert_state_marks(ngx_wafcert_state_t *state, ngx_uint_t remove)
         n++;
 
         if (remove) {
-            (void) unlinkat(fd, (char *) ngx_de_name(&dir), 0);
+            ngx_wafcert_state_remove(state, (char *) ngx_de_name(&dir));
         }
     }
 
@@ -597,9 +634,7 @@ ngx_wafcert_state_begin(ngx_wafcert_state_t *state, ngx_log_t *log)
 void
 ngx_wafcert_state_complete(ngx_wafcert_state_t *state)
 {
-    if (unlinkat(state->fd, NGX_WAFCERT_UNFINISHED, 0) == 0) {
-        (void) fsync(state->fd);
-    }
+    ngx_wafcert_state_remove(state, NGX_WAFCERT_UNFINISHED);
 
     state->begun = 0;
 }

@@ -20,6 +20,7 @@ static ngx_int_t ngx_wafcert_sync_join(ngx_wafcert_store_t *store,
 static ngx_int_t ngx_wafcert_sync_probe(ngx_wafcert_store_t *store,
     ngx_uint_t known, ngx_log_t *log);
 static void ngx_wafcert_sync_unblock(sigset_t *saved);
+static void ngx_wafcert_sync_disk(ngx_wafcert_store_t *store, ngx_log_t *log);
 static void ngx_wafcert_sync_pass(ngx_wafcert_store_t *store, ngx_log_t *log);
 static void ngx_wafcert_sync_notes(ngx_wafcert_loader_t *l, uint64_t n,
     uint64_t end, uint64_t done);
@@ -296,11 +297,7 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
 
         /* a change whose process was killed may be renamed and not synced */
 
-        if (ngx_wafcert_state_sync_all(state) != NGX_OK) {
-            ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
-                          "zone \"%V\": syncfs() \"%V\" failed",
-                          &store->shm_zone->shm.name, &store->dir);
-        }
+        ngx_wafcert_sync_disk(store, log);
 
         ngx_time_update();
 
@@ -329,6 +326,17 @@ ngx_wafcert_sync_start(ngx_wafcert_store_t *store, ngx_log_t *log)
     }
 
     (void) sigprocmask(SIG_SETMASK, &saved, NULL);
+}
+
+
+static void
+ngx_wafcert_sync_disk(ngx_wafcert_store_t *store, ngx_log_t *log)
+{
+    if (ngx_wafcert_state_sync_all(store->state) != NGX_OK) {
+        ngx_log_error(NGX_LOG_CRIT, log, ngx_errno,
+                      "zone \"%V\": syncfs() \"%V\" failed",
+                      &store->shm_zone->shm.name, &store->dir);
+    }
 }
 
 
@@ -579,7 +587,7 @@ ngx_wafcert_sync_made(ngx_wafcert_store_t *store, ngx_wafcert_dead_t *dead)
     ngx_wafcert_state_clean(store->state, dead->id, dead->pid);
 
     if (made) {
-        (void) ngx_wafcert_state_sync_all(store->state);
+        ngx_wafcert_sync_disk(store, ngx_cycle->log);
     }
 
     if (fd != NGX_INVALID_FILE) {

@@ -14,6 +14,11 @@
 #define NGX_WAFCERT_MAGIC     0x57414643    /* "WAFC" */
 #define NGX_WAFCERT_LAYOUT    11
 
+/* what the guards of a debug build take is not the zone's */
+#ifndef NGX_WAFCERT_GUARDED
+#define NGX_WAFCERT_GUARDED   1
+#endif
+
 /* a zone can grow by so much, and shrink again, where it is */
 #define NGX_WAFCERT_HEADROOM  8
 
@@ -98,7 +103,7 @@ ngx_wafcert_store_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
 
     store->shm_zone = shm_zone;
     store->size = size;
-    store->pages = size / ngx_pagesize;
+    store->pages = NGX_WAFCERT_GUARDED * size / ngx_pagesize;
     store->cycle = cf->cycle;
 
     shm_zone->init = ngx_wafcert_zone_init;

@@ -94,7 +94,10 @@ wafcert_seal_create(const u_char *key)
     }
 
 #ifdef MADV_DONTDUMP
-    (void) madvise(seal, sizeof(wafcert_seal_t), MADV_DONTDUMP);
+    if (madvise(seal, sizeof(wafcert_seal_t), MADV_DONTDUMP) == -1) {
+        (void) munmap(seal, sizeof(wafcert_seal_t));
+        return NULL;
+    }
 #endif
 
     ngx_memcpy(seal->key, key, WAFCERT_SEAL_KEY_LEN);

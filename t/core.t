@@ -13,8 +13,8 @@ use Test::More;
 use lib 't/lib';
 use Wafcert::Server;
 
-plan skip_all => 'valgrind makes core dumps of its own'
-    if under_valgrind();
+plan skip_all => 'valgrind makes core dumps of its own, and ASan none'
+    if under_valgrind() || under_asan();
 
 my $server = Wafcert::Server->new(workers => 2, start => 0, state => 'state');
 my $cores = "$server->{prefix}/cores";

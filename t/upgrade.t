@@ -3,10 +3,11 @@
 # A state directory of an earlier version: what was answered 200 then is there
 # now, whatever is refused today.
 #
-# t/data/state-1.tar.gz was made by commit 7d5759e on nginx 1.22.1, by uploads
-# to a server with "wafcert_zone zone=certs:4m state=state seal_key=seal.key".
-# It has that directory and that key, which seals nothing else; state-1.json has
-# what was listed and shown then, in that order, of content and key the SHA-256.
+# t/data/state-1-files.json was made by commit 7d5759e on nginx 1.22.1, by
+# uploads to a server with "wafcert_zone zone=certs:4m state=state
+# seal_key=seal.key".  It has the files of that directory but for "changes", and
+# that key, which seals nothing else; state-1.json has what was listed and shown
+# then, in that order, of content and key the SHA-256.
 # Made by "openssl req" and "openssl ca" for the years 2024 to 2123, the project
 # "project" has
 #
@@ -23,12 +24,12 @@
 # and the project "order" has order-1 to order-5, of which the second was
 # renamed and then renewed with what "ec" has, and the fourth deleted.
 #
-# t/data/state-2.tar.gz was made by commit 7d4218e, from which the refusal of
+# t/data/state-2-files.json was made by commit 7d4218e, from which the refusal of
 # such a curve had been taken.  There "project" has "named" and "curve", both for
 # curve.upgrade.test, the second one newer: the key of its issuer spells the
 # parameters of its curve out, which was accepted once.
 #
-# t/data/state-3.tar.gz was made by commit 7d5759e.  There "project" has BER that
+# t/data/state-3-files.json was made by commit 7d5759e.  There "project" has BER that
 # was accepted once: "extensions", whose extensions have an indefinite length,
 # "version" and "subject", which have a length that is not minimal, and "issuer",
 # whose issuer has such extensions; each for a host of its name, as above.
@@ -37,6 +38,7 @@ use strict;
 use warnings;
 
 use Digest::SHA ();
+use File::Path ();
 use JSON::PP ();
 use MIME::Base64 ();
 use Test::More;
@@ -54,9 +56,10 @@ my $ssl = install('own', certificate(hosts => [ 'own.test' ]));
 my @expected = @{JSON::PP::decode_json(
     Wafcert::Fixtures::read_file('t/data/state-1.json'))};
 
-unlink "$server->{prefix}/seal.key";
-system('tar', '-xzf', 't/data/state-1.tar.gz', '-C', $server->{prefix}) == 0
-    or die "t/data/state-1.tar.gz was not unpacked\n";
+unpack_state($server, 'state-1');
+
+# through this several nginx told each other of changes: there was one
+$server->write_file('state/changes', pack 'a16 Q x163840', 'Wchange3', 1);
 
 $server->configure(http => <<"END");
     server {
@@ -65,6 +68,26 @@ $server->configure(http => <<"END");
         $ssl
     }
 END
+
+
+# In place of what there is.  Each directory is there, as nginx makes them.
+sub unpack_state {
+    my ($server, $name) = @_;
+
+    my $files = JSON::PP::decode_json(
+        Wafcert::Fixtures::read_file("t/data/$name-files.json"));
+
+    File::Path::remove_tree("$server->{prefix}/state");
+    unlink "$server->{prefix}/seal.key";
+
+    my $umask = umask 077;
+
+    File::Path::make_path(map { sprintf "$server->{prefix}/state/%02x", $_ }
+                              0 .. 255);
+    $server->write_file($_, $files->{$_}) for keys %$files;
+
+    umask $umask;
+}
 
 
 sub has_all {
@@ -163,17 +186,15 @@ serves_all('killed and started');
 $server->ends_well(qr/signal 9/);
 
 
-# A server that has what is in t/data/<file>.tar.gz.
+# A server that has what is in t/data/<file>-files.json.
 sub older {
     my ($name, $file) = @_;
 
-    my $server = Wafcert::Server->new(start => 0, size => '4m', state => $name,
+    my $server = Wafcert::Server->new(name => "upgrade-$name", start => 0,
+                                      size => '4m', state => 'state',
                                       workers => 1);
 
-    unlink "$server->{prefix}/seal.key";
-    system("cd $server->{prefix} && rm -rf state && tar -xzf -"
-           . " < \"\$OLDPWD/t/data/$file.tar.gz\" && mv state $name") == 0
-        or die "t/data/$file.tar.gz was not unpacked\n";
+    unpack_state($server, $file);
 
     $server->configure(http => <<"END");
     server {

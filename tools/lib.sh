@@ -71,6 +71,47 @@ need() {
 }
 
 
+# fetch <deb|deb-src> <release> <apt-get's arguments>: into build/apt; "own" is
+# the release of this machine.  With apt's own options, from the mirror that this
+# machine uses, whose copy of unstable may be an old one: nothing changes in the
+# machine's sources.
+fetch() {
+    type=$1
+    release=$2
+    shift 2
+
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI) $(RELEASE)' \
+                 "Created-By: Packages" "Origin: Debian" \
+             | sed -n 's/^Debian //p' | head -n 1)
+    [ -n "$mirror" ] || die "no mirror of Debian in apt's sources"
+
+    [ "$release" != own ] || release=${mirror#* }
+
+    rm -rf build/apt
+    mkdir -p build/apt/lists/partial build/apt/cache/archives/partial
+    say "$type" \
+        "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+        "${mirror%% *} $release main" >build/apt/sources.list
+
+    (cd build/apt && own_apt_get update && own_apt_get "$@") \
+        >>build/apt.log 2>&1 || {
+        tail -n 15 build/apt.log >&2
+        die "not fetched from Debian: $*"
+    }
+}
+
+
+own_apt_get() {
+    apt-get -q -o Dir::Etc::sourcelist="$PWD/sources.list" \
+        -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" \
+        -o APT::Sandbox::User=root -o Acquire::Languages=none \
+        -o Acquire::Check-Valid-Until=false \
+        -o Acquire::Retries=3 "$@"
+}
+
+
 # plain_path: nginx's and Test::Nginx's scripts stop at blanks; where the
 # project's path has such, goes on through a link without
 plain_path() {

@@ -63,6 +63,7 @@ static void rekey_directories(rekey_t *rekey, int root);
 static int rekey_two_digits(const struct dirent *de);
 static void rekey_records(rekey_t *rekey);
 static int rekey_temporary(const char *name);
+static void rekey_delete(rekey_t *rekey, const char *name);
 static void rekey_record(rekey_t *rekey, const char *name);
 static const char *rekey_read(rekey_t *rekey, const char *name,
     rekey_record_t *record);
@@ -315,7 +316,7 @@ rekey_records(rekey_t *rekey)
                 rekey_record(rekey, name);
 
             } else if (rekey_temporary(name)) {
-                (void) unlinkat(rekey->fd, name, 0);
+                rekey_delete(rekey, name);
             }
         }
 
@@ -344,6 +345,15 @@ rekey_temporary(const char *name)
     name += strspn(name, "0123456789");
 
     return strcmp(name, ".tmp") == 0 || strcmp(name, ".old.tmp") == 0;
+}
+
+
+static void
+rekey_delete(rekey_t *rekey, const char *name)
+{
+    if (unlinkat(rekey->fd, name, 0) == -1 && errno != ENOENT) {
+        warn("%s/%s/%s", rekey->state, rekey->dir, name);
+    }
 }
 
 
@@ -491,7 +501,7 @@ rekey_write(rekey_t *rekey, const char *name, rekey_record_t *record)
 
     if (rekey_store(rekey, tmp, name, record, text, len) != NGX_OK) {
         warn("%s/%s/%s", rekey->state, rekey->dir, name);
-        (void) unlinkat(rekey->fd, tmp, 0);
+        rekey_delete(rekey, tmp);
 
         errx(REKEY_FAILED, "stopped after %lu records; run it again when that "
              "is mended", (u_long) rekey->resealed);

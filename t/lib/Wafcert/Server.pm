@@ -34,7 +34,7 @@ use Time::HiRes qw(sleep time);
 
 use Wafcert::Fixtures ();
 
-our @EXPORT = qw(upload under_valgrind seeded);
+our @EXPORT = qw(upload under_valgrind under_asan seeded);
 
 use constant API     => '/v1/project/waf/certificate';
 use constant TIMEOUT => $ENV{TEST_NGINX_USE_VALGRIND} ? 240 : 60;
@@ -44,6 +44,12 @@ my $json = JSON::PP->new->utf8->allow_nonref;
 
 sub under_valgrind {
     return $ENV{TEST_NGINX_USE_VALGRIND} ? 1 : 0;
+}
+
+
+# It keeps what is freed, and tells about it; the module is built in.
+sub under_asan {
+    return $ENV{WAFCERT_ASAN} ? 1 : 0;
 }
 
 
@@ -151,6 +157,7 @@ sub configure {
 
     my $module = $ENV{TEST_NGINX_LOAD_MODULES}
                  // Cwd::getcwd() . '/build/ngx_http_wafcert_module.so';
+    my $load = $module eq '' ? '' : "load_module $module;";
 
     my $temp = join '', map { "    ${_}_temp_path temp/$_;\n" }
                             qw(client_body proxy fastcgi uwsgi scgi);
@@ -171,7 +178,7 @@ sub configure {
     $waf = $self->edge(\$location, \$server) if $ENV{WAFCERT_EDGE};
 
     $self->write_file('nginx.conf', <<"END");
-load_module $module;
+$load
 daemon $daemon;
 worker_processes $self->{workers};
 pid logs/nginx.pid;

@@ -20,8 +20,10 @@ use IPC::Open2 ();
 
 our @EXPORT = qw(stop_at stopped_after release freeze);
 
+# where the module's code is: in a file of its own, or in nginx
 my $module = Cwd::realpath($ENV{TEST_NGINX_LOAD_MODULES}
-                           // 'build/ngx_http_wafcert_module.so');
+                           // 'build/ngx_http_wafcert_module.so'
+                           || $ENV{TEST_NGINX_BINARY});
 my $program = "build/stepkill-$$";
 my $owner = $$;
 my %value;
