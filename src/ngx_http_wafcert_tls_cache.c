@@ -438,9 +438,7 @@ ngx_http_wafcert_cache_start_trial(ngx_http_wafcert_cache_t *cache,
             (void) ngx_http_wafcert_cache_failed(store, entry, "load",
                                                  ERR_peek_last_error());
 
-        } else {
-            (void) ngx_http_wafcert_cache_trying(store, entry);
-
+        } else if (ngx_http_wafcert_cache_trying(store, entry) == NGX_AGAIN) {
             cache->start_trial = ngx_http_wafcert_cache_try_later(cache, store,
                                                            entry, key, leaf);
         }

@@ -530,8 +530,10 @@ wafcert_fault_which(wafcert_x509_t *cert, wafcert_warning_e warning,
         if (wafcert_warning_is_issuers(warning)) {
             faults = wafcert_fault_issuer_extension(cert, i);
 
-        } else {
-            (void) wafcert_fault_extension(cert, 1, i, &faults, &ignored);
+        } else if (wafcert_fault_extension(cert, 1, i, &faults, &ignored)
+                   != NGX_OK)
+        {
+            continue;
         }
 
         if (!(faults & wafcert_warning(warning))) {

@@ -656,7 +656,10 @@ wafcert_words_general(wafcert_writer_t *w, GENERAL_NAME *name)
     bio = w->validator->bio;
 
     (void) BIO_reset(bio);
-    (void) GENERAL_NAME_print(bio, name);
+
+    if (GENERAL_NAME_print(bio, name) != 1) {
+        return;
+    }
 
     len = BIO_get_mem_data(bio, &text);
 

@@ -244,7 +244,11 @@ rekey_end(rekey_t *rekey, int root)
         || fsync(root) == -1)
     {
         warn("%s/changes", rekey->state);
-        (void) unlinkat(root, "changes", 0);
+
+        if (unlinkat(root, "changes", 0) == -1) {
+            warn("%s/changes", rekey->state);
+        }
+
         exit(REKEY_FAILED);
     }
 }
