@@ -56,11 +56,11 @@ http {{
         listen 127.0.0.1:{plain} backlog=1024;
         wafcert_quota {quota};
         wafcert_return_key always;
-        wafcert_auth tokens=tokens;
         wafcert_auth_roles write=admin read=reader;
 
         location /v1/ {{
             wafcert_api zone=gate;
+            wafcert_auth tokens=tokens;
         }}
 
         location /asked/v1/ {{
@@ -71,6 +71,7 @@ http {{
 
         location /tiny/v1/ {{
             wafcert_api zone=tiny;
+            wafcert_auth tokens=tokens;
             wafcert_quota 0;
         }}
 
@@ -83,13 +84,12 @@ http {{
 
         location /edge/ {{
             wafcert_validate zone=edge record=on;
+            wafcert_auth tokens=tokens;
             {proxy}
         }}
 
         location /open/ {{
-            wafcert_validate zone=edge record=on path=/edge/;
-            wafcert_auth off;
-            rewrite ^/open(/.*) /edge$1 break;
+            wafcert_validate zone=edge record=on;
             {proxy}
         }}
 
@@ -147,7 +147,8 @@ PROXY = '''proxy_pass http://waf;
 HARMLESS = re.compile(r'open socket .* left in connection|aborting$'
                       r'|worker_shutdown_timeout'
                       r'|could not build (the )?optimal'
-                      r'|exited on signal 9|SSL_do_handshake\(\) failed|wafcert_zone|zone "')
+                      r'|exited on signal 9|SSL_do_handshake\(\) failed'
+                      r'|wafcert_zone|zone "')
 
 # a secret that was sent for a header's name
 NAMED = re.compile(r'header line: "[^:]*:')
@@ -161,9 +162,13 @@ class Found(Exception):
         self.kind = kind
 
 
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as one:
-        return one.getsockname()[1]
+def free_ports(names):
+    sockets = [socket.create_server(('127.0.0.1', 0)) for _ in names]
+    ports = {name: one.getsockname()[1]
+             for name, one in zip(names, sockets)}
+    for one in sockets:
+        one.close()
+    return ports
 
 
 def cpu(pid):
@@ -202,8 +207,7 @@ class Server:
         self.killed = set()
         self.sessions = set()
         self.secrets = None
-        self.ports = {name: free_port() for name in
-                      ('plain', 'gate', 'reject', 'recorded')}
+        self.ports = free_ports(('plain', 'gate', 'reject', 'recorded'))
 
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory + '/logs')
@@ -368,8 +372,8 @@ class Server:
         text, _, self.rest = text.rpartition('\n')
 
         for line in text.split('\n'):
-            gone = re.search(r'process (\d+) exited (on signal|with code [1-9])',
-                             line)
+            gone = re.search(r'process (\d+) exited '
+                             r'(on signal|with code [1-9])', line)
             if gone and int(gone[1]) not in self.killed:
                 raise Found('worker', line)
             if (re.search(r'\[(alert|emerg|crit)\]', line)
