@@ -203,9 +203,9 @@ my @victims = shuffle(@ids[1 .. $#ids]);
 my @deleted = splice @victims, 0, $n / 50;
 my %changed = map { $_ => 1 } @deleted, splice @victims, 0, $n / 50;
 
-# the one that the list stands at is among them
+# the one that the list stands at is among them, wherever that is by now
 my ($at) = $data =~ /.*"id":"(\w+)"/s;
-push @deleted, grep { !$changed{$_}++ } $at, @ids[10 .. 200];
+push @deleted, grep { !$changed{$_}++ } $at, @ids[10 .. $n * 3 / 10];
 
 my @requests = ((map { [ DELETE => "/$_" ] } @deleted),
                 map { [ PUT => "/$_", qq({"name": "changed-$_"}) ] }

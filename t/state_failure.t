@@ -243,11 +243,12 @@ my %applies = (
     fsync    => { create => 1, rename => 1, change => 1 },
     fsyncdir => { create => 1, rename => 1, change => 1, delete => 1 },
     rename   => { create => 1, rename => 1, change => 1, delete => 1 },
+    flock    => { create => 1, rename => 1, change => 1, delete => 1 },
 );
 
-# EIO, ENOSPC, EROFS; the fault, and how often in a row
+# EIO, ENOSPC, EROFS, ENOLCK; the fault, and how often in a row
 for my $case ([ fsync => 5 ], [ fsyncdir => 5 ], [ rename => 28 ],
-              [ rename => 30 ], [ fsyncdir => 5, 1 ])
+              [ rename => 30 ], [ fsyncdir => 5, 1 ], [ flock => 37 ])
 {
     my ($call, $errno, $times) = @$case;
     my @changes = grep { $applies{$call}{$_->[0]} } changes();
@@ -280,6 +281,22 @@ for my $case ([ fsync => 5 ], [ fsyncdir => 5 ], [ rename => 28 ],
         is_accepted('mended', \@changes);
     }
 }
+
+# a directory that has never failed is not told to be well again
+$disk->set(rename => 28);
+is($server->request(PUT => "/$all[0]", '{"name": "refused"}')->verdict,
+   '500 commit_failed', 'a directory that is left fails');
+$disk->mend;
+$server->configure(state => 'state2');
+ok($server->reload, 'another directory');
+$server->settle;
+$server->news;
+is($server->request(PUT => "/$all[0]", '{"name": "moved"}')->verdict, 200,
+   'takes a change');
+is($server->news_like(qr/again/), 0, 'and the log says nothing of it');
+$server->configure(state => 'state');
+$server->stop;
+begin();
 
 # what is deleted has another name by then
 $disk->set(unlink => 5);

@@ -18,7 +18,8 @@ plan skip_all => 'valgrind is not what would be started'
 my $disk = Wafcert::Disk->new;
 my $server = Wafcert::Server->new(
     size => '1m', state => 'state', workers => 2, daemon => 1,
-    main => 'env LD_PRELOAD; env WAFCERT_DISK;', $disk->env
+    main => 'env LD_PRELOAD; env WAFCERT_DISK;',
+    api => 'wafcert_auth off; wafcert_quota 4;', $disk->env
 );
 
 my ($other) = map { $_->json->{id} } $server->create(1, 'other', 'ed');
@@ -129,5 +130,21 @@ is(by($quick, GET => "/$new")->json->{name}, 'newer', 'and stay so');
 my %stored = $server->stored;
 is(join(' ', sort keys %stored),
    "newer other-$server->{number} third", 'each is there once');
+
+
+
+# the last one that the quota allows, from both at once
+
+$disk->set(fsync => 'hold', 1);
+ask($connection{$quick}, POST => '', upload('fourth', 'ed'));
+$disk->wait_for(fsync => 1);
+
+is(by($writer, POST => '', upload('fifth', 'rsa'))->verdict, 200,
+   'the last one that the quota allows');
+
+$disk->mend;
+
+is(by($quick)->verdict, '403 quota',
+   'is no other nginx\'s, which was about to store one, too');
 
 done_testing();

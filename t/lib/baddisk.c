@@ -12,6 +12,7 @@
  *     fsync      of a file            fsyncdir   of a directory
  *     rename                          unlink
  *     mkdir                           read       after it was done
+ *     flock
  *
  * has three words: "<what to do> <times> <part of the path>".  What to do is
  * "hold", until the file is gone, and with "hold:<error>" to fail then, or
@@ -23,6 +24,7 @@
 
 
 #define _GNU_SOURCE
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -276,4 +278,15 @@ read(int fd, void *buf, size_t size)
     }
 
     return n;
+}
+
+
+int
+flock(int fd, int op)
+{
+    char  path[PATH_MAX];
+
+    path_of(fd, path, sizeof(path));
+
+    return fails("flock", path) ? -1 : NEXT(flock)(fd, op);
 }

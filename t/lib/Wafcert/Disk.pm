@@ -74,7 +74,7 @@ sub set {
 sub mend {
     my ($self, @calls) = @_;
 
-    @calls = qw(fsync fsyncdir read rename unlink) unless @calls;
+    @calls = qw(flock fsync fsyncdir read rename unlink) unless @calls;
     unlink map { "$self->{dir}/$_" } @calls;
 }
 
