@@ -66,6 +66,7 @@ typedef struct {
     int          comments;     /* extensions */
     int          ca;
     int          no_ids;
+    int          no_serial;    /* it is 0 */
     const char  *not_before;
     const char  *not_after;
     const char  *digest;       /* NULL: SHA256, "": none */
@@ -89,7 +90,7 @@ static wafcert_validator_t  *validator;
 static wafcert_policy_t      policy;
 static EVP_PKEY             *keys[32];
 static ngx_uint_t            nkeys;
-static X509                 *certs[64];
+static X509                 *certs[96];
 static ngx_uint_t            ncerts;
 
 
@@ -262,7 +263,8 @@ cert(spec_t spec)
 
     x509 = X509_new();
     X509_set_version(x509, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(x509), ++serial);
+    ASN1_INTEGER_set(X509_get_serialNumber(x509),
+                     spec.no_serial ? 0 : ++serial);
     X509_set_pubkey(x509, spec.key);
 
     name = X509_NAME_new();
@@ -329,7 +331,7 @@ cert(spec_t spec)
     PEM_write_bio_X509(bio, x509);
     fixture(spec.name, bio_text(bio));
 
-    assert_true(ncerts < 64);
+    assert_true(ncerts < 96);
 
     return certs[ncerts++] = x509;
 }

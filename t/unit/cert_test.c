@@ -83,6 +83,8 @@ setup(void **state)
     cert((spec_t) { "crossold", "Root", rca, root2, rca2, .ca = 1,
                     .not_before = "20100101000000Z",
                     .not_after = "20210930141503Z" });
+    cert((spec_t) { "zero", "zero.example.com", k, inter, ca,
+                    .no_serial = 1 });
     cert((spec_t) { "stranger", "Stranger", k2, root2, rca2, .ca = 1 });
     cert((spec_t) { "rekeyed", "Inter", k2, root, rca, .ca = 1 });
     cert((spec_t) { "badid", "Inter", ca, root, rca, .ca = 1,
@@ -989,6 +991,8 @@ test_facts(void **state)
                                  NULL };
     static const row_t  utf8 = { "utf8 inter", "k.v2", REPAIR, 0, NULL, 0,
                                  NULL };
+    static const row_t  zero = { "zero inter", "k.pk8", REPAIR, 0, NULL, 0,
+                                 NULL };
     static const row_t  sample = { "example", "example.key", REPAIR, 0, NULL,
                                    0, NULL };
 
@@ -1008,6 +1012,11 @@ test_facts(void **state)
     assert_int_equal(facts->chain[0].subject.len, 21);
     assert_memory_equal(facts->chain[0].subject.data,
                         "CN=\xd0\xbf\xd1\x80\\,\\+\\\",O=T\xc3\xabst", 21);
+    wafcert_bundle_free(&bundle);
+
+    assert_int_equal(judge(&zero, &bundle, &verdict), NGX_OK);
+    assert_int_equal(facts->serial_number.len, 2);
+    assert_memory_equal(facts->serial_number.data, "00", 2);
     wafcert_bundle_free(&bundle);
 
     assert_int_equal(judge(&sample, &bundle, &verdict), NGX_OK);
