@@ -503,6 +503,7 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      *     conf->read_roles = { 0, NULL };
      *     conf->write_roles = { 0, NULL };
      *     conf->edge = 0;
+     *     conf->edges = 0;
      *     conf->record = 0;
      *     conf->normalize = 0;
      *     conf->path = { 0, NULL };
@@ -1195,6 +1196,8 @@ ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                     *value, name;
     ngx_uint_t                     i;
+    ngx_http_core_srv_conf_t      *cscf;
+    ngx_http_wafcert_loc_conf_t   *server;
     ngx_http_wafcert_main_conf_t  *wmcf;
 
     if (wlcf->shm_zone) {
@@ -1244,8 +1247,13 @@ ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     wlcf->write = 1;
     wlcf->edge = 1;
 
+
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
     wmcf->edge = 1;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    server = cscf->ctx->loc_conf[ngx_http_wafcert_module.ctx_index];
+    server->edges = 1;
 
     return NGX_CONF_OK;
 }

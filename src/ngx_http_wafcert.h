@@ -142,6 +142,7 @@ typedef struct {
 
     /* wafcert_validate, and not wafcert_api */
     unsigned                   edge:1;
+    unsigned                   edges:1;       /* a server's, that has some */
     unsigned                   record:1;
     unsigned                   normalize:1;
     ngx_str_t                  path;          /* as it was configured */

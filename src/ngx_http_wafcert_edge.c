@@ -18,9 +18,13 @@
 static ngx_int_t ngx_http_wafcert_edge_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_edge_named(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf);
+static ngx_int_t ngx_http_wafcert_edge_unjudged(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf);
 static ngx_int_t ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx);
 static ngx_int_t ngx_http_wafcert_edge_ours(ngx_http_request_t *r,
+    ngx_str_t *sent);
+static ngx_int_t ngx_http_wafcert_edge_might_be_ours(ngx_http_request_t *r,
     ngx_str_t *sent);
 static ngx_int_t ngx_http_wafcert_edge_names(ngx_http_request_t *r,
     ngx_str_t *path);
@@ -142,7 +146,7 @@ ngx_http_wafcert_edge_named(ngx_http_request_t *r,
 
     kept = ngx_http_wafcert_kept_ctx(r);
     if (kept == NULL) {
-        return NGX_DECLINED;
+        return ngx_http_wafcert_edge_unjudged(r, wlcf);
     }
 
     ctx = NULL;
@@ -169,6 +173,52 @@ ngx_http_wafcert_edge_named(ngx_http_request_t *r,
     }
 
     ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+/*
+ * What another module has refused before it was judged, as limit_req does, is
+ * not to come to the WAF by "error_page" either.
+ */
+
+static ngx_int_t
+ngx_http_wafcert_edge_unjudged(ngx_http_request_t *r,
+    ngx_http_wafcert_loc_conf_t *wlcf)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     sent;
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_wafcert_loc_conf_t  *server;
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    server = cscf->ctx->loc_conf[ngx_http_wafcert_module.ctx_index];
+
+    if (!server->edges) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_ERROR;
+
+    if (ngx_http_wafcert_beside_sends(r, wlcf, &sent) == NGX_OK) {
+
+        rc = ngx_http_wafcert_edge_might_be_ours(r, &sent);
+
+        if (rc == NGX_DECLINED) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "a named location would send what \"wafcert_validate\" "
+                      "has not judged");
+    }
+
+    ngx_http_finalize_request(r, rc == NGX_OK
+                                 ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                 : NGX_HTTP_INTERNAL_SERVER_ERROR);
 
     return NGX_DONE;
 }
@@ -279,16 +329,24 @@ ngx_http_wafcert_edge_forget(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wafcert_edge_ours(ngx_http_request_t *r, ngx_str_t *sent)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  paths[3];
-    ngx_uint_t                 i;
-    ngx_list_part_t           *part;
-    ngx_table_elt_t           *h;
-    ngx_http_wafcert_route_t   route;
+    ngx_http_wafcert_route_t  route;
 
     if (ngx_http_wafcert_find_route(r, &route) != WAFCERT_API_NOT_FOUND) {
         return NGX_OK;
     }
+
+    return ngx_http_wafcert_edge_might_be_ours(r, sent);
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_edge_might_be_ours(ngx_http_request_t *r, ngx_str_t *sent)
+{
+    ngx_int_t         rc;
+    ngx_str_t         paths[3];
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
     paths[0] = r->uri;
     paths[1] = ngx_http_wafcert_edge_path(sent);

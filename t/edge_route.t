@@ -109,6 +109,16 @@ my %servers = (
     backpage => "location / { $edge; $down error_page 502 504 = \@back; }"
                 . " location \@back { rewrite ^ /index.html break; }",
     limit => "location / { $edge; limit_req zone=project; $pass; }",
+    backlimit => "location / { $edge; limit_req zone=project; $pass;"
+                 . " error_page 503 = \@back; } location \@back { $pass; }",
+    backlarge => "location / { $edge; client_max_body_size 1; $pass;"
+                 . " error_page 413 = \@back; } location \@back { $pass; }",
+    backreturn => "location / { $edge; if (\$uri) { return 502; }"
+                  . " error_page 502 = \@back; } location \@back { $pass; }",
+    backifreturn => "location / { $edge; return 502; error_page 502 = \@back; }"
+                    . " location \@back { if (\$uri) { set \$q q; } $pass; }",
+    open => "location / { return 502; error_page 502 = \@back; }"
+            . " location \@back { $pass; }",
     return => "location / { $edge; }",
 );
 
@@ -288,6 +298,23 @@ for my $host (qw(back backif backurl backtry)) {
     is(comes_to($host, "POST /$list", upload($host)), '400 path_encoded',
        'uploads, too');
 }
+
+# What was refused before it was judged.
+comes_to(backlimit => "GET /v1/c/waf/certificate");
+
+for ([ backlimit => '/v1/c/waf/certificate' ], [ backlarge => "/$list" ],
+     [ backreturn => "/$list" ], [ backreturn => "/v1/%70/waf/certificate" ],
+     [ backifreturn => "/$list" ])
+{
+    my ($host, $path) = @$_;
+
+    is(comes_to($host, "POST $path", 'xy'), 503,
+       "$host: $path is not sent unjudged");
+}
+
+is(comes_to(backreturn => 'GET /x'), '/x', 'what is none of ours is');
+is(comes_to(open => "GET /$list"), "/$list",
+   'and what no edge of the server judges');
 
 is(comes_to(back => 'GET /x'), '/x', 'but for what is none of ours');
 is((ask(backpage => "GET /$list"))[0]{status}, 404, 'and what it has itself');
