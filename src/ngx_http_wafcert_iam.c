@@ -675,7 +675,7 @@ ngx_http_wafcert_iam_grant(ngx_http_wafcert_iam_t *iam,
 
     /* no project of a request has a longer id */
 
-    if (token->project.len <= NGX_WAFCERT_PROJECT_LEN) {
+    if (token->project.len && token->project.len <= NGX_WAFCERT_PROJECT_LEN) {
         grant->project_len = token->project.len;
         ngx_memcpy(grant->project, token->project.data, token->project.len);
     }

@@ -47,7 +47,7 @@ sub under_valgrind {
 }
 
 
-# It keeps what is freed, and tells about it; the module is built in.
+# It keeps what is freed; the module is built in.
 sub under_asan {
     return $ENV{WAFCERT_ASAN} ? 1 : 0;
 }
