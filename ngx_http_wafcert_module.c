@@ -504,6 +504,7 @@ ngx_http_wafcert_create_loc_conf(ngx_conf_t *cf)
      *     conf->write_roles = { 0, NULL };
      *     conf->edge = 0;
      *     conf->edges = 0;
+     *     conf->locks = 0;
      *     conf->record = 0;
      *     conf->normalize = 0;
      *     conf->path = { 0, NULL };
@@ -740,7 +741,15 @@ static char *
 ngx_http_wafcert_merge_edge(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf,
     ngx_http_wafcert_loc_conf_t *conf)
 {
-    ngx_str_t  path;
+    ngx_str_t                     path;
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_wafcert_loc_conf_t  *server;
+
+    if (conf->auth_all) {
+        cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+        server = cscf->ctx->loc_conf[ngx_http_wafcert_module.ctx_index];
+        server->locks = 1;
+    }
 
     if (clcf->client_body_in_file_only) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -1246,7 +1255,6 @@ ngx_http_wafcert_validate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wlcf->write = 1;
     wlcf->edge = 1;
-
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wafcert_module);
     wmcf->edge = 1;

@@ -142,7 +142,8 @@ typedef struct {
 
     /* wafcert_validate, and not wafcert_api */
     unsigned                   edge:1;
-    unsigned                   edges:1;       /* a server's, that has some */
+    unsigned                   edges:1;       /* a server's, that has some, */
+    unsigned                   locks:1;       /* one of them with "all=on" */
     unsigned                   record:1;
     unsigned                   normalize:1;
     ngx_str_t                  path;          /* as it was configured */

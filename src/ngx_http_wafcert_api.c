@@ -166,7 +166,7 @@ ngx_http_wafcert_find_ctx(ngx_http_request_t *r)
         ctx = ngx_http_wafcert_kept_ctx(r);
     }
 
-    if (ctx == NULL
+    if (ctx == NULL || !ctx->passed
         || !ngx_http_wafcert_same_path(ctx->conf, &ctx->uri, &r->uri))
     {
         return NULL;
@@ -192,7 +192,7 @@ ngx_http_wafcert_kept_ctx(ngx_http_request_t *r)
 
         ctx = cln->data;
 
-        if (ctx->passed) {
+        if (ctx->passed || ctx->admitted) {
             return ctx;
         }
     }

@@ -19,7 +19,7 @@ static ngx_int_t ngx_http_wafcert_edge_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_edge_named(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf);
 static ngx_int_t ngx_http_wafcert_edge_unjudged(ngx_http_request_t *r,
-    ngx_http_wafcert_loc_conf_t *wlcf);
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_uint_t token);
 static ngx_int_t ngx_http_wafcert_edge_begin(ngx_http_request_t *r,
     ngx_http_wafcert_loc_conf_t *wlcf, ngx_http_wafcert_ctx_t **ctx);
 static ngx_int_t ngx_http_wafcert_edge_ours(ngx_http_request_t *r,
@@ -145,8 +145,8 @@ ngx_http_wafcert_edge_named(ngx_http_request_t *r,
     }
 
     kept = ngx_http_wafcert_kept_ctx(r);
-    if (kept == NULL) {
-        return ngx_http_wafcert_edge_unjudged(r, wlcf);
+    if (kept == NULL || kept->call == NGX_HTTP_WAFCERT_OTHER) {
+        return ngx_http_wafcert_edge_unjudged(r, wlcf, kept != NULL);
     }
 
     ctx = NULL;
@@ -180,12 +180,13 @@ ngx_http_wafcert_edge_named(ngx_http_request_t *r,
 
 /*
  * What another module has refused before it was judged, as limit_req does, is
- * not to come to the WAF by "error_page" either.
+ * not to come to the WAF by "error_page" either; nor without a token whatever
+ * a location of the server may have wanted one for.
  */
 
 static ngx_int_t
 ngx_http_wafcert_edge_unjudged(ngx_http_request_t *r,
-    ngx_http_wafcert_loc_conf_t *wlcf)
+    ngx_http_wafcert_loc_conf_t *wlcf, ngx_uint_t token)
 {
     ngx_int_t                     rc;
     ngx_str_t                     sent;
@@ -206,7 +207,14 @@ ngx_http_wafcert_edge_unjudged(ngx_http_request_t *r,
         rc = ngx_http_wafcert_edge_might_be_ours(r, &sent);
 
         if (rc == NGX_DECLINED) {
-            return NGX_DECLINED;
+
+            if (token || !server->locks
+                || wlcf->auth == NGX_HTTP_WAFCERT_AUTH_OFF)
+            {
+                return NGX_DECLINED;
+            }
+
+            rc = NGX_OK;
         }
     }
 
@@ -490,6 +498,7 @@ ngx_http_wafcert_edge_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     /* its answer is nobody's business either */
 
     if (ctx->call == NGX_HTTP_WAFCERT_OTHER) {
+        ctx->admitted = wlcf;
         ngx_http_set_ctx(r, NULL, ngx_http_wafcert_module);
         return NGX_DECLINED;
     }

@@ -117,6 +117,13 @@ my %servers = (
                   . " error_page 502 = \@back; } location \@back { $pass; }",
     backifreturn => "location / { $edge; return 502; error_page 502 = \@back; }"
                     . " location \@back { if (\$uri) { set \$q q; } $pass; }",
+    allback => "location / { $edge; wafcert_auth tokens=tokens all=on; $down"
+               . " error_page 502 504 = \@back; } location \@back { $pass; }"
+               . " location /early { $edge; return 502;"
+               . " wafcert_auth tokens=tokens all=on;"
+               . " error_page 502 = \@back; } location /open {"
+               . " return 502; error_page 502 = \@open; }"
+               . " location \@open { wafcert_auth off; $pass; }",
     open => "location / { return 502; error_page 502 = \@back; }"
             . " location \@back { $pass; }",
     return => "location / { $edge; }",
@@ -389,6 +396,16 @@ is(comes_to(tokens => 'GET /x'), '/x', 'other paths need none');
 is(comes_to(all => 'GET /x'), '401 token_missing', 'but with all=on');
 is(comes_to(all => 'GET /x', undef, 'X-Auth-Token: x'), '401 token_invalid',
    'a good one');
+is(comes_to(allback => 'GET /early'), 503,
+   'also by a named location, of what was not judged');
+is(comes_to(allback => 'GET /early%20on', undef, $auth), 503,
+   'whatever token it has');
+is(comes_to(allback => 'GET /open'), '/open', 'unless that is open');
+is(comes_to(allback => "GET /open/waf/certificate"), 503,
+   'which is not so for what might be a certificate\'s');
+is(comes_to(allback => 'GET /x'), '401 token_missing', 'judged');
+is(comes_to(allback => 'GET /a%20b', undef, $auth), '/a%20b',
+   'and sent by the named location');
 is(comes_to(all => 'PUT /v1/q/x', 'x', $auth), '/v1/q/x',
    'whichever project it is for');
 is(comes_to(all => 'GET /v1/q/waf/certificate', undef, $auth),
