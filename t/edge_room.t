@@ -276,6 +276,14 @@ SKIP: {
     $server->reload;
 
     my ($new) = grep { !$old{$_} } $server->workers;
+
+    # the old one must not get what is sent to the new one
+    $server->wait_for('the old worker takes no connection', sub {
+        grep { $old{$_} }
+             $server->log =~ /(\d+)#\d+: gracefully shutting down$/mg;
+    });
+    $server->request(GET => '//');
+
     my $stop = Wafcert::Step::stop_at($new, 'store_put', 1000);
     my $killed = new_id();
     my $last = $server->send(POST => path('edge', 'others'),

@@ -258,7 +258,7 @@ my @args = rekey(qw(new old));
                               run(@args) };
 $disk->mend;
 is($status, 2, 'a full disk is told');
-like($err, qr/\.json: No space left on device\n.*run it again/, 'in words');
+like($err, qr/(?:\.json|changes): No space left on device\n.*run it again/, 'in words');
 is(join(' ', grep { !$killed{$_} } split ' ', leftovers()), '',
    'and it leaves nothing');
 all_open('a full disk');

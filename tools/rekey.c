@@ -71,6 +71,7 @@ static const char *rekey_read_fd(int fd, rekey_record_t *record);
 static const char *rekey_unseal(rekey_t *rekey, rekey_record_t *record);
 static void rekey_write(rekey_t *rekey, const char *name,
     rekey_record_t *record);
+static void rekey_stop(rekey_t *rekey);
 static u_char *rekey_reseal(rekey_t *rekey, rekey_record_t *record,
     size_t *len);
 static ngx_int_t rekey_store(rekey_t *rekey, const char *tmp, const char *name,
@@ -234,7 +235,8 @@ rekey_end(rekey_t *rekey, int root)
         || fstat(root, &record.st) == -1
         || wafcert_seal_line(rekey->new, line) != NGX_OK)
     {
-        err(REKEY_FAILED, "%s/changes", rekey->state);
+        warn("%s/changes", rekey->state);
+        rekey_stop(rekey);
     }
 
     record.st.st_mode = 0600;
@@ -249,7 +251,7 @@ rekey_end(rekey_t *rekey, int root)
             warn("%s/changes", rekey->state);
         }
 
-        exit(REKEY_FAILED);
+        rekey_stop(rekey);
     }
 }
 
@@ -506,12 +508,18 @@ rekey_write(rekey_t *rekey, const char *name, rekey_record_t *record)
     if (rekey_store(rekey, tmp, name, record, text, len) != NGX_OK) {
         warn("%s/%s/%s", rekey->state, rekey->dir, name);
         rekey_delete(rekey, tmp);
-
-        errx(REKEY_FAILED, "stopped after %lu records; run it again when that "
-             "is mended", (u_long) rekey->resealed);
+        rekey_stop(rekey);
     }
 
     free(text);
+}
+
+
+static void
+rekey_stop(rekey_t *rekey)
+{
+    errx(REKEY_FAILED, "stopped after %lu records; run it again when that is "
+         "mended", (u_long) rekey->resealed);
 }
 
 
