@@ -411,7 +411,7 @@ ngx_http_wafcert_serve_name(ngx_conf_t *cf, ngx_str_t *name)
     for ( /* void */ ; p < last; p++) {
         c = *p;
 
-        if (c == '.' && p[-1] != '.' && p + 1 < last) {
+        if (c == '.' && p > name->data && p[-1] != '.' && p + 1 < last) {
             continue;
         }
 
