@@ -584,11 +584,42 @@ fixtures_ec(EVP_PKEY *k)
 }
 
 
+/* Of version 1, with an attribute; "len" bytes without the public half. */
+
+static size_t
+attributed_der(u_char *out, const u_char *secret, const u_char *public,
+    size_t len)
+{
+    size_t  m, n, start, value;
+    u_char  body[512], one[512], two[512], text[256];
+
+    memset(text, 'x', sizeof(text));
+
+    start = tlv(body, 0, 2, "\1", 1);
+    start = tlv(body, start, 0x30, ED25519_OID, 5);
+    start = tlv(body, start, 4, secret, 34);
+
+    for (value = 0, n = 0; n < len; value++) {
+        m = tlv(one, 0, 0x0c, text, value);
+        n = tlv(two, 0, 6, "\x55\4\3", 3);
+        n = tlv(two, n, 0x31, one, m);
+        m = tlv(one, 0, 0x30, two, n);
+        n = tlv(body, start, 0xa0, one, m);
+    }
+
+    assert_int_equal(n, len);
+
+    n = tlv(body, n, 0x81, public, 33);
+
+    return tlv(out, 0, 0x30, body, n);
+}
+
+
 static void
 fixtures_ed25519(EVP_PKEY *ed, EVP_PKEY *other)
 {
     size_t  n, len;
-    u_char  secret[34] = { 4, 32 }, public[33] = { 0 }, out[256];
+    u_char  secret[34] = { 4, 32 }, public[33] = { 0 }, out[512];
 
     len = 32;
     EVP_PKEY_get_raw_private_key(ed, secret + 2, &len);
@@ -599,6 +630,18 @@ fixtures_ed25519(EVP_PKEY *ed, EVP_PKEY *other)
 
     n = pkcs8_der(out, "\0", ED25519_OID, 5, secret, 33, NULL, 0);
     fixture_der("ed.short", "PRIVATE KEY", out, n);
+
+    n = pkcs8_der(out, "\0", ED25519_OID "\5\0", 7, secret, 34, NULL, 0);
+    fixture_der("ed.null", "PRIVATE KEY", out, n);
+
+    n = attributed_der(out, secret, public, 127);
+    fixture_der("ed.v2.127", "PRIVATE KEY", out, n);
+    n = attributed_der(out, secret, public, 128);
+    fixture_der("ed.v2.128", "PRIVATE KEY", out, n);
+    n = attributed_der(out, secret, public, 255);
+    fixture_der("ed.v2.255", "PRIVATE KEY", out, n);
+    n = attributed_der(out, secret, public, 256);
+    fixture_der("ed.v2.256", "PRIVATE KEY", out, n);
 
     EVP_PKEY_get_raw_public_key(other, public + 1, &len);
 
