@@ -64,6 +64,9 @@ static ngx_int_t wafcert_job_pair(wafcert_job_t *job);
 static ngx_uint_t wafcert_job_matches(wafcert_job_t *job,
     const wafcert_x509_t *cert);
 static void wafcert_job_guess_leaf(wafcert_job_t *job);
+static void wafcert_job_renewed_leaf(wafcert_job_t *job);
+static ngx_uint_t wafcert_job_is_valid(const wafcert_job_t *job,
+    const wafcert_x509_t *cert);
 static ngx_int_t wafcert_job_mismatch(wafcert_job_t *job,
     const wafcert_sent_t *match);
 static ngx_int_t wafcert_job_policy(wafcert_job_t *job);
@@ -627,6 +630,7 @@ wafcert_job_pair(wafcert_job_t *job)
 
     if (job->key == NULL) {
         wafcert_job_guess_leaf(job);
+        wafcert_job_renewed_leaf(job);
         return NGX_OK;
     }
 
@@ -642,6 +646,7 @@ wafcert_job_pair(wafcert_job_t *job)
         }
 
         job->leaf = sent;
+        wafcert_job_renewed_leaf(job);
 
         return NGX_OK;
     }
@@ -689,6 +694,51 @@ wafcert_job_guess_leaf(wafcert_job_t *job)
             return;
         }
     }
+}
+
+
+/*
+ * Where a certificate was renewed with its key, a file may have both.  A CA
+ * with the key of its server stays an issuer.
+ */
+
+static void
+wafcert_job_renewed_leaf(wafcert_job_t *job)
+{
+    ngx_uint_t             i, valid, was;
+    const wafcert_x509_t  *leaf, *cert;
+
+    if (job->policy->chain != WAFCERT_CHAIN_REPAIR) {
+        return;
+    }
+
+    for (i = 0; i < job->chain.nsent; i++) {
+        leaf = job->leaf->cert;
+        cert = job->chain.sent[i].cert;
+
+        if (!wafcert_public_equal(&leaf->public, &cert->public)
+            || (wafcert_x509_issued(leaf, cert)
+                && !wafcert_x509_issued(cert, leaf)))
+        {
+            continue;
+        }
+
+        valid = wafcert_job_is_valid(job, cert);
+        was = wafcert_job_is_valid(job, leaf);
+
+        if (valid > was
+            || (valid == was && cert->not_before > leaf->not_before))
+        {
+            job->leaf = &job->chain.sent[i];
+        }
+    }
+}
+
+
+static ngx_uint_t
+wafcert_job_is_valid(const wafcert_job_t *job, const wafcert_x509_t *cert)
+{
+    return cert->not_before <= job->now && job->now <= cert->not_after;
 }
 
 

@@ -50,6 +50,11 @@ static void wafcert_json_put_warnings(wafcert_json_out_t *out,
 static void wafcert_json_blocks(wafcert_warned_t *warned,
     const wafcert_record_t *record, wafcert_block_e became,
     const char *several, const char *one);
+static void wafcert_json_strangers(wafcert_warned_t *warned,
+    const wafcert_record_t *record);
+static size_t wafcert_json_numbers(char *buf, size_t size,
+    const wafcert_record_t *record, wafcert_block_e became,
+    ngx_uint_t *numbers);
 static void wafcert_json_date(wafcert_warned_t *warned,
     const wafcert_record_t *record, const char *what, int64_t ms);
 static void wafcert_json_leaf(wafcert_warned_t *warned,
@@ -565,6 +570,7 @@ wafcert_json_warned_of(wafcert_warned_t *warned,
         wafcert_json_blocks(warned, record, WAFCERT_BLOCK_KEPT,
                             "; kept, in this order: blocks ",
                             "; kept: block ");
+        wafcert_json_strangers(warned, record);
         return;
 
     case WAFCERT_WARN_ROOT_DROPPED:
@@ -634,6 +640,41 @@ static void
 wafcert_json_blocks(wafcert_warned_t *warned, const wafcert_record_t *record,
     wafcert_block_e became, const char *several, const char *one)
 {
+    ngx_uint_t  n;
+
+    warned->value.data = (u_char *) warned->buf;
+    warned->value.len = wafcert_json_numbers(warned->buf, sizeof(warned->buf),
+                                             record, became, &n);
+
+    warned->between = (n > 1) ? several : (n == 1) ? one : NULL;
+}
+
+
+/* what else was sent */
+
+static void
+wafcert_json_strangers(wafcert_warned_t *warned,
+    const wafcert_record_t *record)
+{
+    char        numbers[80];
+    ngx_uint_t  n;
+
+    (void) wafcert_json_numbers(numbers, sizeof(numbers), record,
+                                WAFCERT_BLOCK_STRANGER, &n);
+
+    if (warned->between && n) {
+        warned->value.len += snprintf(warned->buf + warned->value.len,
+                                      sizeof(warned->buf) - warned->value.len,
+                                      "; left out: block%s %s",
+                                      n > 1 ? "s" : "", numbers);
+    }
+}
+
+
+static size_t
+wafcert_json_numbers(char *buf, size_t size, const wafcert_record_t *record,
+    wafcert_block_e became, ngx_uint_t *numbers)
+{
     size_t                  len;
     ngx_uint_t              i, n, place;
     const wafcert_block_t  *block;
@@ -653,15 +694,14 @@ wafcert_json_blocks(wafcert_warned_t *warned, const wafcert_record_t *record,
                 continue;
             }
 
-            len += snprintf(warned->buf + len, sizeof(warned->buf) - len,
-                            "%s%lu", n++ ? ", " : "", (u_long) i + 1);
+            len += snprintf(buf + len, size - len, "%s%lu", n++ ? ", " : "",
+                            (u_long) i + 1);
         }
     }
 
-    warned->value.data = (u_char *) warned->buf;
-    warned->value.len = len;
+    *numbers = n;
 
-    warned->between = (n > 1) ? several : (n == 1) ? one : NULL;
+    return len;
 }
 
 

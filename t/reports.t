@@ -1,0 +1,392 @@
+#!/usr/bin/perl
+
+# What people ran into who do this job with other products, as they reported
+# it there: a story for each, by the project and the number of the report.
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(sha256_hex);
+use File::Temp ();
+use IO::Compress::Gzip qw(gzip);
+use JSON::PP ();
+use Test::More;
+
+use lib 't/lib';
+use Wafcert::Broken;
+use Wafcert::Server;
+use Wafcert::TLS;
+
+my ($port, $waf) = ports(2);
+my $json = JSON::PP->new;
+my $token = 'a-token-of-this-test';
+
+my $own = certificate(hosts => [ 'own.test' ]);
+my $ssl = install('own', $own);
+
+my $server = Wafcert::Server->new(
+    workers => 2, size => '4m', start => 0,
+    http => <<"END",
+        wafcert_zone zone=edge:1m;
+
+        server {
+            listen 127.0.0.1:$port ssl;
+            wafcert_serve zone=certs;
+            ssl_protocols TLSv1.2 TLSv1.3;
+            $ssl
+            location / { return 200 served; }
+        }
+
+        # it answers all
+        server {
+            listen 127.0.0.1:$waf;
+            location / {
+                add_header X-Waf asked always;
+                return 200 '{}';
+            }
+        }
+END
+    server => <<"END");
+        location /locked/v1/ {
+            wafcert_api zone=certs;
+            wafcert_auth tokens=tokens;
+        }
+
+        location /edge/ {
+            wafcert_validate zone=edge;
+            proxy_pass http://127.0.0.1:$waf/;
+        }
+END
+
+$server->write_file('tokens', sha256_hex($token) . " project write test\n");
+$server->start;
+
+my $edge = '//edge/v1/project/waf/certificate';
+my $locked = '//locked/v1/project/waf/certificate';
+
+
+# The body of an upload: texts as Wafcert::Broken has them.
+sub body {
+    my (%member) = (name => \'report', @_);
+
+    return $json->encode({ map { my $text = text($member{$_});
+                                 utf8::decode($text);
+                                 ($_ => $text) } keys %member });
+}
+
+# The answer to a dry run of one, with the fixtures of a pair for the rest.
+sub try {
+    my (%member) = @_;
+
+    my $pair = delete $member{pair} // 'rsa';
+
+    return $server->request(POST => '?dry_run=true',
+                            body(content => "$pair.chain", key => "$pair.key",
+                                 %member));
+}
+
+# The members of a pair that certificate() has made.
+sub made {
+    my ($pair) = @_;
+
+    return (content => \$pair->{chain}, key => \$pair->{key});
+}
+
+# "reason ..." of warnings
+sub warned {
+    my ($answer) = @_;
+
+    return join ' ', sort map { $_->{reason} }
+                         @{$answer->json->{warnings} // []};
+}
+
+# what is said of one of them
+sub says {
+    my ($answer, $reason) = @_;
+
+    return join '', map { $_->{reason} eq $reason ? $_->{message} : () }
+                        @{$answer->json->{warnings} // []};
+}
+
+sub put {
+    my ($name, $pair) = @_;
+
+    my $answer = create($server, 'project', $name, $pair);
+    die "$name: " . $answer->verdict . "\n" if $answer->{status} != 200;
+
+    return $answer;
+}
+
+# "reason", or "reason!" of what is not served, in the order of the choice
+sub standing {
+    my ($host) = @_;
+
+    return join ' ', map { $_->{reason} . ($_->{servable} ? '' : '!') }
+                         serves($server, 'project', $host);
+}
+
+sub bound {
+    my ($id) = @_;
+
+    my $shown = $server->request(GET => "/$id")->json;
+
+    return join ' ', map { $_->{hostname} } @{$shown->{bind_host}};
+}
+
+# Tests a refusal: its reason, and a part of the sentence and the hint.
+sub refused {
+    my ($answer, $reason, $says, $hint, $status) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is($answer->verdict, ($status // 400) . " $reason", "$reason: $says");
+    like($answer->json->{error_msg}, qr/$says/, 'what is said');
+    like($answer->json->{hint} // '', qr/$hint/, 'how to mend it')
+        if defined $hint;
+}
+
+# Tests that one is taken, with these warnings.
+sub taken {
+    my ($answer, $title, $warnings) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    is($answer->verdict, 200, $title) or diag($answer->json->{error_msg});
+    is(warned($answer), $warnings // '', 'warnings');
+}
+
+
+subtest 'openssl#25799, forge#660: an extension twice, or unreadable' => sub {
+    my $good = certificate(hosts => [ 'twice.test' ]);
+
+    put(good => $good);
+
+    my $usage = certificate(hosts => [ 'twice.test' ], chain => 0,
+                            extensions => [ 'keyUsage=digitalSignature' ]);
+
+    refused(create($server, 'project', 'twice', Wafcert::TLS::pair(
+                ${Wafcert::Broken::doubled(\$usage->{chain})}, '',
+                $usage->{key})),
+            'cert_duplicate_extension', '"X509v3 Key Usage" twice', 'anew');
+
+    my %broken = (
+        'authority key identifier' => '2.5.29.35=DER:3003800201',
+        'subject key identifier' => '2.5.29.14=DER:03020101',
+        'key usage' => '2.5.29.15=critical,DER:040178',
+        'basic constraints' => '2.5.29.19=DER:30060101ff0201ff',
+        'extended key usage' => '2.5.29.37=DER:30030601',
+        'CRL points' => '2.5.29.31=DER:3003020101',
+        'name constraints' => '2.5.29.30=DER:3003020101',
+    );
+
+    for my $what (sort keys %broken) {
+        refused(create($server, 'project', 'broken', certificate(
+                    hosts => [ 'twice.test' ],
+                    extensions => [ $broken{$what} ])),
+                'cert_malformed_extension', 'block 1 of content', 'anew');
+    }
+
+    for my $version (qw(tls12 tls13)) {
+        is(handshake($port, 'twice.test', $version)->{leaf}, $good->{leaf},
+           "the good one is in service: $version");
+    }
+
+    is(standing('twice.test'), 'served', 'and is all there is');
+};
+
+
+subtest 'Malcolm#833, mirror-registry#5: EC without digitalSignature' => sub {
+    my $pair = certificate(hosts => [ 'usage.keys.test' ],
+                           extensions => [ 'keyUsage=keyEncipherment' ]);
+    my $answer = put(usage => $pair);
+
+    is(warned($answer), 'leaf_key_usage', 'warned');
+    like(says($answer, 'leaf_key_usage'),
+         qr/: block 1 of content, CN=usage\.keys\.test: .*keyEncipherment/,
+         'of what');
+
+    my ($item) = serves($server, 'project', 'usage.keys.test');
+    is($item->{reason}, 'served', 'it is all there is');
+    like($item->{message}, qr/in TLS 1\.3; TLS 1\.2 cannot use it/,
+         '"?serves=" tells the truth');
+
+    is(handshake($port, 'usage.keys.test', 'tls13')->{leaf}, $pair->{leaf},
+       'TLS 1.3');
+    isnt(handshake($port, 'usage.keys.test', 'tls12')->{leaf}, $pair->{leaf},
+         'TLS 1.2');
+
+    my $good = certificate(hosts => [ '*.keys.test' ]);
+    put(instead => $good);
+
+    is(standing('usage.keys.test'), 'served leaf_key_usage', 'one that is better');
+    is(handshake($port, 'usage.keys.test', 'tls12')->{leaf}, $good->{leaf},
+       'TLS 1.2');
+};
+
+
+subtest 'apisix#11414: a dot at the end of a name' => sub {
+    my $answer = put(dot => certificate(hosts => [ 'www.dot.test.' ]));
+
+    is(warned($answer), 'host_unusable no_hosts', 'warned');
+    like(says($answer, 'host_unusable'), qr/"www\.dot\.test\."/, 'quoted');
+    is(bound($answer->json->{id}), '', 'nothing is bound');
+};
+
+
+subtest 'check_ssl_cert#416: an expired and a renewed one of one key' => sub {
+    my @host = (hosts => [ 'renewed.test' ]);
+    my $old = certificate(@host, from => -9000, to => -60, chain => 0);
+    my $new = certificate(@host, from => -8000, chain => 0);
+    my $newer = certificate(@host, from => -4000, chain => 0);
+    my $later = certificate(@host, from => 4000);
+
+    my $n = 0;
+
+    for my $files ([ $old, $newer, $later ], [ $later, $new, $newer, $old ],
+                   [ $old, $new, $later, $newer ])
+    {
+        my $content = join '', map { $_->{chain} } @$files;
+        my $answer = $server->request(POST => '', body(
+            name => \('renewed-' . ++$n), content => \$content,
+            key => \$old->{key}));
+
+        is($answer->json->{fingerprint}, $newer->{leaf}, 'the newest of all');
+        is(warned($answer), 'chain_repaired', 'warned');
+        like(says($answer, 'chain_repaired'), qr/left out: blocks 1, /,
+             'of the others');
+        is(handshake($port, 'renewed.test')->{leaf}, $newer->{leaf}, 'served');
+    }
+};
+
+
+subtest 'go#43954, testssl.sh#2345: names that no client asks for' => sub {
+    my $unusable = 'host_unusable no_hosts';
+
+    for my $name ('two words.test', 'https://x.test/', 'x.test:8443', '*',
+                  'w*.x.test', 'x.*.test', '*.*.test', '.x.test', 'x..test',
+                  '192.0.2.7', '2001:db8::7', '*.', 'x.test/a', 'a,b.test',
+                  'x_.*')
+    {
+        my $answer = create($server, 'project', 'odd',
+                            unsigned([ $name ], from => -50));
+
+        is(warned($answer), "chain_incomplete $unusable", "\"$name\"");
+        like(says($answer, 'host_unusable'), qr/"\Q$name\E"/, 'quoted');
+        is(bound($answer->json->{id}), '', 'not bound');
+
+        $server->request(DELETE => "/" . $answer->json->{id});
+
+        $answer = create($server, 'project', 'odd',
+                         unsigned([ 'x.test', $name ], from => -50));
+        is(warned($answer), 'chain_incomplete host_unusable', 'and another');
+        is(bound($answer->json->{id}), 'x.test', 'which is bound');
+
+        $server->request(DELETE => "/" . $answer->json->{id});
+    }
+};
+
+
+subtest 'acme.sh#2357: must-staple, and nothing staples' => sub {
+    my $answer = put(staple => certificate(
+        hosts => [ 'staple.test' ],
+        extensions => [ '1.3.6.1.5.5.7.1.24=DER:3003020105' ]));
+
+    is(warned($answer), 'must_staple', 'warned');
+    like(says($answer, 'must_staple'), qr/OCSP.*block 1 of content/, 'of what');
+};
+
+
+subtest 'jetkvm#503: an Ed25519 leaf' => sub {
+    my $answer = try(pair => 'ed');
+
+    taken($answer, 'taken', 'leaf_key_type');
+    like(says($answer, 'leaf_key_type'), qr/browsers.*Ed25519/i, 'of what');
+};
+
+
+subtest 'client#24205, portable#595: an issuer that has expired' => sub {
+    my @part = map { Wafcert::Fixtures::text($_) } qw(rsa.crt inter.crt);
+
+    # as AddTrust's certificate for a root that clients have by now
+    my $stale = ca_by('/O=Wafcert/CN=Root', 'root', 'strange', -9000, -60);
+    my $answer = try(content => \join('', @part, $stale));
+
+    taken($answer, 'a cross-signed root', 'issuer_expired');
+    like(says($answer, 'issuer_expired'),
+         qr/block 3 of content, CN=Root.*: expired on 20/, 'which');
+
+    $answer = try(content => [ \join('', @part, $stale), 'root.crt' ]);
+    is(warned($answer), 'root_dropped', 'a path beside it is good');
+
+    $answer = try(content => \join('', @part, ca_by('/O=Wafcert/CN=Root', 'root', 'strange', -9000, 9000)));
+    is(warned($answer), '', 'one that is valid');
+
+    $answer = try(content => \($part[0] . ca_by('/O=Wafcert/CN=Intermediate', 'inter', 'root', -9000, -60)));
+    taken($answer, 'an intermediate', 'issuer_expired');
+    like(says($answer, 'issuer_expired'),
+         qr/block 2 of content, CN=Intermediate.*: expired on 20/, 'which');
+};
+
+
+# A CA of the fixtures by another one, valid from and to so many seconds from
+# now.
+sub ca_by {
+    my ($subject, $key, $issuer, $from, $to) = @_;
+
+    my $dir = File::Temp->newdir;
+    my %file = ('index.txt' => '', "$issuer.crt" => text("$issuer.crt"),
+                "$issuer.key" => text("$issuer.key"), key => text("$key.key"),
+                'ca.cnf' => <<'END');
+[ca]
+default_ca = any
+[any]
+database = index.txt
+new_certs_dir = .
+default_md = sha256
+policy = policy
+rand_serial = yes
+x509_extensions = extensions
+[policy]
+organizationName = optional
+commonName = optional
+[extensions]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign
+[req]
+distinguished_name = dn
+[dn]
+END
+
+    for my $name (keys %file) {
+        open my $out, '>', "$dir/$name" or die "$name: $!\n";
+        print $out $file{$name};
+        close $out or die "$name: $!\n";
+    }
+
+    my @dates = map { Wafcert::TLS::utc(time + $_) } $from, $to;
+
+    system("cd $dir && exec >log 2>&1 && openssl req -new -config ca.cnf"
+           . " -key key -subj '$subject' -out csr && openssl ca -config ca.cnf"
+           . " -batch -notext -preserveDN -in csr -startdate $dates[0]"
+           . " -enddate $dates[1] -cert $issuer.crt -keyfile $issuer.key"
+           . " -out crt") == 0
+        or die Wafcert::Fixtures::read_file("$dir/log");
+
+    return Wafcert::Fixtures::read_file("$dir/crt");
+}
+
+
+# What openssl prints of a key.
+sub openssl_key {
+    my ($pem) = @_;
+
+    my $file = File::Temp->new;
+
+    print $file $pem;
+    close $file;
+
+    return `openssl pkey -in $file -text -noout 2>&1`;
+}
+
+$server->ends_well;
+done_testing;
