@@ -108,10 +108,20 @@ static ngx_int_t
 wafcert_private_members(wafcert_private_t *private,
     wafcert_pem_block_t *block, wafcert_verdict_t *verdict)
 {
-    char  words[96];
+    char                words[96];
+    wafcert_pem_type_e  type;
 
     if (wafcert_der_whole(&block->der, words, sizeof(words)) != NGX_OK) {
         return wafcert_private_malformed(private, block, words, verdict);
+    }
+
+    /* by what it holds, as OpenSSL does: labels are changed by hand */
+
+    if (wafcert_der_what(&block->der, &type)
+        && (type == WAFCERT_PEM_PKCS8 || type == WAFCERT_PEM_PKCS1
+            || type == WAFCERT_PEM_SEC1))
+    {
+        block->type = type;
     }
 
     switch (block->type) {
@@ -374,7 +384,7 @@ wafcert_pkcs8_read(wafcert_private_t *private, wafcert_pem_block_t *block,
     u_char         *version, *end;
     ngx_int_t       rc;
     ngx_str_t       number;
-    wafcert_der_t   der, inner, algo;
+    wafcert_der_t   der, inner, algo, tagged;
     wafcert_tlv_t   tlv, attributes;
 
     wafcert_der_init(&der, &block->der);
@@ -404,9 +414,20 @@ wafcert_pkcs8_read(wafcert_private_t *private, wafcert_pem_block_t *block,
 
     end = inner.p;
 
-    if (number.len) {
-        (void) wafcert_der_bits(&inner, WAFCERT_DER_PRIMITIVE(1),
-                                &private->embedded);
+    /* older ring and rcgen tagged the public half explicitly */
+
+    if (number.len
+        && wafcert_der_bits(&inner, WAFCERT_DER_PRIMITIVE(1),
+                            &private->embedded) != NGX_OK
+        && wafcert_der_enter(&inner, WAFCERT_DER_CONSTRUCTED(1), &tagged)
+           == NGX_OK
+        && (wafcert_der_bits(&tagged, WAFCERT_DER_BITS, &private->embedded)
+            != NGX_OK
+            || !wafcert_der_end(&tagged)))
+    {
+        return wafcert_private_malformed(private, block,
+                                         "has a public key that is none",
+                                         verdict);
     }
 
     if (!wafcert_der_end(&inner)) {
@@ -700,6 +721,13 @@ wafcert_sec1_read(wafcert_private_t *private,
     }
 
     bytes = wafcert_ec_bytes[private->public.algo.algo - WAFCERT_ALGO_P256];
+
+    /* some have written it as an INTEGER, with a byte for its sign */
+
+    while (private->secret.len > bytes && private->secret.data[0] == 0) {
+        private->secret.data++;
+        private->secret.len--;
+    }
 
     if (!wafcert_der_end(&inner)
         || private->secret.len == 0

@@ -651,18 +651,6 @@ my @broken = (
     [ 'no key', { key => armour('PRIVATE KEY', "0\0") },
       key_der => 'block 1 of key cannot be read: the DER is not that of a'
       . ' PKCS#8 key', 'openssl' ],
-    [ 'PKCS#8 with the label of PKCS#1',
-      { key => relabel('rsa.key', 'RSA PRIVATE KEY') },
-      key_der => 'block 1 of key is an RSA private key by its label, but holds'
-      . ' a PKCS#8 private key', 'BEGIN and END lines do not fit' ],
-    [ 'PKCS#1 with the label of PKCS#8',
-      { key => relabel('rsa.pkcs1', 'PRIVATE KEY') },
-      key_der => 'block 1 of key is a PKCS#8 private key by its label, but'
-      . ' holds a PKCS#1 RSA private key', 'BEGIN and END lines do not fit' ],
-    [ 'SEC 1 with the label of PKCS#1',
-      { key => relabel('ec.sec1', 'RSA PRIVATE KEY') },
-      key_der => 'block 1 of key is an RSA private key by its label, but holds'
-      . ' a SEC 1 EC private key', 'BEGIN and END lines do not fit' ],
     [ 'DSA with the label of PKCS#1',
       { key => relabel('dsa.old', 'RSA PRIVATE KEY') },
       key_der => 'but holds a DSA private key', 'BEGIN and END lines' ],

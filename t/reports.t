@@ -233,6 +233,54 @@ subtest 'apisix#11414: a dot at the end of a name' => sub {
 };
 
 
+subtest 'cryptography#13118, haproxy#2166: another label than the key' => sub {
+    my @keys = (
+        [ rsa => 'rsa.key', 'RSA PRIVATE KEY' ],
+        [ rsa => 'rsa.key', 'EC PRIVATE KEY' ],
+        [ ec => 'ec.key', 'EC PRIVATE KEY' ],
+        [ ed => 'ed.key', 'EC PRIVATE KEY' ],
+        [ rsa => 'rsa.pkcs1', 'PRIVATE KEY' ],
+        [ rsa => 'rsa.pkcs1', 'EC PRIVATE KEY' ],
+        [ ec => 'ec.sec1', 'PRIVATE KEY' ],
+        [ ec => 'ec.sec1', 'RSA PRIVATE KEY' ],
+    );
+
+    for (@keys) {
+        my ($pair, $key, $label) = @$_;
+
+        taken(try(pair => $pair, key => relabel($key, $label)),
+              "$key between the lines of $label",
+              $pair eq 'ed' ? 'leaf_key_type' : '');
+    }
+
+    my $answer = $server->request(POST => '', body(
+        name => \'relabelled', content => 'ec.chain',
+        key => relabel('ec.sec1', 'PRIVATE KEY')));
+
+    is(openssl_key($answer->json->{key}), openssl_key(text('ec.key')),
+       'it is returned with the label that it should have');
+    like($answer->json->{key}, qr/\A-----BEGIN EC PRIVATE KEY-----\n/,
+         'which is that of SEC 1');
+};
+
+
+subtest 'mbed-crypto#331: a private value with a zero before it' => sub {
+    for (map { [ $_, 'ec.sec1' ], [ $_, 'ec.key' ] } 1, 2) {
+        my ($zeros, $key) = @$_;
+
+        taken(try(pair => 'ec', key => zeros($key, $zeros)),
+              "$zeros bytes more in $key") if $zeros == 1;
+    }
+
+    my $answer = $server->request(POST => '', body(
+        content => 'ec.chain', key => zeros('ec.key', 1),
+        name => \'longer'));
+
+    is(openssl_key($answer->json->{key}), openssl_key(text('ec.key')),
+       'what is returned is the key');
+};
+
+
 subtest 'check_ssl_cert#416: an expired and a renewed one of one key' => sub {
     my @host = (hosts => [ 'renewed.test' ]);
     my $old = certificate(@host, from => -9000, to => -60, chain => 0);
@@ -283,6 +331,23 @@ subtest 'go#43954, testssl.sh#2345: names that no client asks for' => sub {
 
         $server->request(DELETE => "/" . $answer->json->{id});
     }
+};
+
+
+subtest 'openssl#9134, agent-rs#457: Ed25519 of older ring and rcgen' => sub {
+    taken(try(pair => 'ed', key => pkcs8_ring('ed', 'ed')),
+          'the public half as [1] around a BIT STRING', 'leaf_key_type');
+    taken(try(pair => 'ed', key => pkcs8_ed('ed', 'ed')), 'as it should be',
+          'leaf_key_type');
+    refused(try(pair => 'ed', key => pkcs8_ring('ed', 'ed2')),
+            'key_inconsistent', 'the public key beside it', '-check');
+
+    my $answer = $server->request(POST => '', body(
+        name => \'ring', content => 'ed.chain',
+        key => pkcs8_ring('ed', 'ed')));
+
+    is(openssl_key($answer->json->{key}), openssl_key(text('ed.key')),
+       'what is returned is the key');
 };
 
 

@@ -18,7 +18,7 @@ use Wafcert::Fixtures ();
 
 our @EXPORT = qw(text der_of armour relabel naked edit replace join_lines
                  bad_der dressed names tlv rsa_key ec_key pkcs8_ec pkcs8_ed
-                 openssh);
+                 pkcs8_ring zeros openssh);
 
 *key = \&Wafcert::Fixtures::key;
 *certificate = \&Wafcert::Fixtures::certificate;
@@ -279,6 +279,31 @@ sub pkcs8_ed {
     return armour('PRIVATE KEY',
                   tlv(0x30, tlv(2, "\1"), tlv(@$algorithm), tlv(@$octets),
                       tlv(0x81, "\0", substr der_of("$public.pub"), -32)));
+}
+
+
+# As older ring and rcgen wrote it: explicitly tagged.
+sub pkcs8_ring {
+    my ($name, $public) = @_;
+
+    my ($algorithm, $octets) = (members(der_of("$name.key")))[1, 2];
+
+    return armour('PRIVATE KEY',
+                  tlv(0x30, tlv(2, "\1"), tlv(@$algorithm), tlv(@$octets),
+                      tlv(0xa1, tlv(3, "\0", substr der_of("$public.pub"),
+                                               -32))));
+}
+
+
+# An EC key, as SEC 1 or PKCS#8, with zeros before its private value.
+sub zeros {
+    my ($name, $n) = @_;
+
+    my $sec1 = $name =~ s/\.key$/.sec1/r;
+    my %part = ec_parts($sec1);
+    my @longer = (secret => "\0" x $n . $part{secret});
+
+    return $name eq $sec1 ? ec_key($sec1, @longer) : pkcs8_ec($sec1, @longer);
 }
 
 
