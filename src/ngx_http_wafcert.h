@@ -311,6 +311,12 @@ ngx_uint_t ngx_http_wafcert_same_path(ngx_http_wafcert_loc_conf_t *wlcf,
 wafcert_reason_e ngx_http_wafcert_find_route(ngx_http_request_t *r,
     ngx_http_wafcert_route_t *route);
 
+/*
+ * Takes a character of a parameter's name.  NUL: there is no more, or it is one,
+ * at which a name ends, too.
+ */
+u_char ngx_http_wafcert_name_char(u_char **pos, u_char *last);
+
 /* The name of a header that some servers take the path from, or NULL. */
 const char *ngx_http_wafcert_path_header(ngx_table_elt_t *h);
 
@@ -574,7 +580,14 @@ ngx_int_t ngx_http_wafcert_get(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx, ngx_uint_t key, ngx_pool_t *pool,
     ngx_wafcert_copy_t *copy);
 
-/* A parameter that is "true" or "false" (or absent); else NGX_ERROR. */
+/*
+ * How often there is a parameter, in whatever case and encoding its name comes;
+ * and its last value, as it stands.
+ */
+ngx_uint_t ngx_http_wafcert_arg(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+
+/* One that is there once, as "true" or "false", or not; else NGX_ERROR. */
 ngx_int_t ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name);
 
 /* Whether the header, which may be a list of tags, names this revision. */
@@ -587,7 +600,7 @@ int64_t ngx_http_wafcert_now(void);
 
 /* ngx_http_wafcert_hosts.c: which certificate is a host's */
 
-/* Answers a list with "?serves=". */
+/* Answers a list with "?serves=".  NULL: that is there more than once. */
 ngx_int_t ngx_http_wafcert_serves(ngx_http_request_t *r, ngx_str_t *arg);
 
 /*

@@ -26,7 +26,6 @@ static ngx_int_t ngx_http_wafcert_no_override(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
 static ngx_uint_t ngx_http_wafcert_asks_method(ngx_str_t *args);
 static ngx_uint_t ngx_http_wafcert_is_method(u_char *p, u_char *last);
-static u_char ngx_http_wafcert_name_char(u_char **pos, u_char *last);
 static const char *ngx_http_wafcert_header_in(ngx_table_elt_t *h,
     const char **names);
 static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
@@ -657,9 +656,7 @@ ngx_http_wafcert_is_method(u_char *p, u_char *last)
 }
 
 
-/* NUL: there is no more, or it is one, at which a name ends, too */
-
-static u_char
+u_char
 ngx_http_wafcert_name_char(u_char **pos, u_char *last)
 {
     u_char     *p;

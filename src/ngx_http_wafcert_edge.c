@@ -505,14 +505,16 @@ ngx_http_wafcert_edge_call(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
 
     ngx_wafcert_sync(wlcf->shm_zone->data, r->connection->log);
 
+    if (ctx->call >= NGX_HTTP_WAFCERT_CREATE
+        && ngx_http_wafcert_dry_run(r, ctx) != NGX_OK)
+    {
+        return ngx_http_wafcert_refuse(r);
+    }
+
     if (ctx->call != NGX_HTTP_WAFCERT_CREATE
         && ctx->call != NGX_HTTP_WAFCERT_MODIFY)
     {
         return ngx_http_wafcert_edge_pass(r, ctx);
-    }
-
-    if (ngx_http_wafcert_dry_run(r, ctx) != NGX_OK) {
-        return ngx_http_wafcert_refuse(r);
     }
 
     /*

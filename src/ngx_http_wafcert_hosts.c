@@ -301,7 +301,12 @@ ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    host = ngx_pnalloc(r->pool, arg->len);
+    if (arg == NULL) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_SERVES_ILLEGAL,
+                              "the parameter serves is there twice");
+    }
+
+    host = ngx_pnalloc(r->pool, arg->len + 1);
     if (host == NULL) {
         return NGX_ERROR;
     }
@@ -314,8 +319,8 @@ ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
         != NGX_OK)
     {
         return wafcert_refuse(&ctx->verdict, WAFCERT_SERVES_ILLEGAL,
-                              "the parameter serves is not the name of a "
-                              "host");
+                              "the parameter serves is not the name or "
+                              "address of a host alone");
     }
 
     return NGX_OK;

@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_wafcert_body_too_large(
     ngx_http_wafcert_ctx_t *ctx, size_t max);
 static void ngx_http_wafcert_log_refusal(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_uint_t ngx_http_wafcert_arg_is(u_char **pos, u_char *last,
+    const char *name);
 static ngx_int_t ngx_http_wafcert_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_buf_t *b);
 static ngx_int_t ngx_http_wafcert_add_header(ngx_http_request_t *r,
@@ -647,22 +649,77 @@ ngx_http_wafcert_now(void)
 }
 
 
+/*
+ * nginx finds no parameter that has no "=", and the first one of several; what
+ * the client meant by these must not be guessed.
+ */
+
+ngx_uint_t
+ngx_http_wafcert_arg(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    u_char      *p, *last;
+    ngx_uint_t   n;
+
+    n = 0;
+    p = r->args.data;
+    last = p + r->args.len;
+
+    while (p < last) {
+
+        if (ngx_http_wafcert_arg_is(&p, last, name)) {
+            n++;
+            value->data = (p < last && *p == '=') ? p + 1 : p;
+
+            while (p < last && *p != '&') {
+                p++;
+            }
+
+            value->len = p - value->data;
+        }
+
+        while (p < last && *p++ != '&') { /* void */ }
+    }
+
+    return n;
+}
+
+
+static ngx_uint_t
+ngx_http_wafcert_arg_is(u_char **pos, u_char *last, const char *name)
+{
+    u_char  ch;
+
+    for ( /* void */ ; *name; name++) {
+        ch = ngx_http_wafcert_name_char(pos, last);
+
+        if (ngx_tolower(ch) != (u_char) *name) {
+            return 0;
+        }
+    }
+
+    return *pos == last || **pos == '=' || **pos == '&';
+}
+
+
 ngx_int_t
 ngx_http_wafcert_arg_flag(ngx_http_request_t *r, const char *name)
 {
-    ngx_str_t  value;
+    ngx_str_t   value;
+    ngx_uint_t  n;
 
-    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value)
-        != NGX_OK)
-    {
+    n = ngx_http_wafcert_arg(r, name, &value);
+
+    if (n == 0) {
         return 0;
     }
 
-    if (value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0) {
+    if (n == 1 && value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0) {
         return 1;
     }
 
-    if (value.len == 5 && ngx_strncmp(value.data, "false", 5) == 0) {
+    if (n == 1 && value.len == 5 && ngx_strncmp(value.data, "false", 5) == 0)
+    {
         return 0;
     }
 

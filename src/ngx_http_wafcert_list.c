@@ -80,6 +80,7 @@ ngx_http_wafcert_list(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
     ngx_str_t                     host;
+    ngx_uint_t                    n;
     ngx_pool_cleanup_t           *cln;
     ngx_http_wafcert_ctx_t       *ctx;
     ngx_http_wafcert_list_t      *list;
@@ -88,8 +89,10 @@ ngx_http_wafcert_list(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_wafcert_module);
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wafcert_module);
 
-    if (ngx_http_arg(r, (u_char *) "serves", 6, &host) == NGX_OK && host.len) {
-        return ngx_http_wafcert_serves(r, &host);
+    n = ngx_http_wafcert_arg(r, "serves", &host);
+
+    if (n) {
+        return ngx_http_wafcert_serves(r, n == 1 ? &host : NULL);
     }
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_wafcert_list_t));
@@ -258,7 +261,7 @@ ngx_http_wafcert_list_filters(ngx_http_request_t *r,
     if (rc == NGX_ERROR) {
         return wafcert_refuse(&ctx->verdict, WAFCERT_HOST_ILLEGAL,
                               "the parameter host is neither \"true\" nor "
-                              "\"false\"");
+                              "\"false\", or is there twice");
     }
 
     if (rc) {

@@ -64,6 +64,10 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
 
     ngx_http_wafcert_start(r, ctx, ngx_http_wafcert_proceed);
 
+    if (ngx_http_wafcert_dry_run(r, ctx) != NGX_OK) {
+        return ngx_http_wafcert_refuse(r);
+    }
+
     if (ctx->call == NGX_HTTP_WAFCERT_DELETE) {
 
         rc = ngx_http_wafcert_discard_body(r);
@@ -75,10 +79,6 @@ ngx_http_wafcert_write(ngx_http_request_t *r)
         ngx_http_wafcert_proceed(r, ctx);
 
         return NGX_DONE;
-    }
-
-    if (ngx_http_wafcert_dry_run(r, ctx) != NGX_OK) {
-        return ngx_http_wafcert_refuse(r);
     }
 
     return ngx_http_wafcert_read_body(r, ngx_http_wafcert_body);
@@ -104,7 +104,17 @@ ngx_http_wafcert_dry_run(ngx_http_request_t *r, ngx_http_wafcert_ctx_t *ctx)
     if (rc == NGX_ERROR) {
         return wafcert_refuse(&ctx->verdict, WAFCERT_DRY_RUN_ILLEGAL,
                               "the parameter dry_run is neither \"true\" nor "
-                              "\"false\"");
+                              "\"false\", or is there twice");
+    }
+
+    if (rc && ctx->call != NGX_HTTP_WAFCERT_CREATE
+        && ctx->call != NGX_HTTP_WAFCERT_MODIFY)
+    {
+        (void) wafcert_refuse(&ctx->verdict, WAFCERT_DRY_RUN_ILLEGAL,
+                              "the call has no dry run, so that it would be "
+                              "made");
+        wafcert_hint(&ctx->verdict, "dry_run is for create and modify");
+        return NGX_DECLINED;
     }
 
     ctx->dry_run = rc;

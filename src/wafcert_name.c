@@ -10,6 +10,8 @@
 
 
 static ngx_uint_t wafcert_name_legal(const u_char *p, size_t len);
+static ngx_int_t wafcert_name_address(ngx_str_t *host, const u_char *p,
+    size_t len);
 
 
 ngx_int_t
@@ -18,6 +20,13 @@ wafcert_name_read(ngx_str_t *host, ngx_str_t *wildcard, u_char *buf,
 {
     u_char  *dot, *top, *last;
     size_t   i;
+
+    host->data = buf;
+    ngx_str_null(wildcard);
+
+    if (len && memchr(data, ':', len)) {
+        return wafcert_name_address(host, data, len);
+    }
 
     if (len && data[len - 1] == '.') {
         len--;
@@ -29,7 +38,6 @@ wafcert_name_read(ngx_str_t *host, ngx_str_t *wildcard, u_char *buf,
 
     last = buf + len;
 
-    host->data = buf;
     host->len = len;
 
     for (i = 0; i < len; i++) {
@@ -37,8 +45,6 @@ wafcert_name_read(ngx_str_t *host, ngx_str_t *wildcard, u_char *buf,
     }
 
     *last++ = '\0';
-
-    ngx_str_null(wildcard);
 
     /* an address has no labels, and a wildcard is none of its own */
 
@@ -63,11 +69,39 @@ wafcert_name_read(ngx_str_t *host, ngx_str_t *wildcard, u_char *buf,
 }
 
 
+/* as it stands in a certificate's hosts, however it was written */
+
+static ngx_int_t
+wafcert_name_address(ngx_str_t *host, const u_char *p, size_t len)
+{
+    char    text[INET6_ADDRSTRLEN];
+    u_char  addr[16];
+
+    if (len >= sizeof(text)) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(text, p, len);
+    text[len] = '\0';
+
+    if (inet_pton(AF_INET6, text, addr) != 1
+        || inet_ntop(AF_INET6, addr, (char *) host->data, WAFCERT_HOST_BUF)
+           == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    host->len = ngx_strlen(host->data);
+
+    return NGX_OK;
+}
+
+
 static ngx_uint_t
 wafcert_name_legal(const u_char *p, size_t len)
 {
     size_t  i;
-    u_char  prev;
+    u_char  c, prev;
 
     if (len == 0 || len > WAFCERT_HOST_MAX) {
         return 0;
@@ -77,14 +111,16 @@ wafcert_name_legal(const u_char *p, size_t len)
 
     for (i = 0; i < len; i++) {
 
-        if (p[i] <= 0x20 || p[i] >= 0x7f
-            || (p[i] == '.' && prev == '.')
-            || (p[i] == '*' && (i != 0 || len < 3 || p[1] != '.')))
+        c = ngx_tolower(p[i]);
+
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
+            && c != '_' && (c != '.' || prev == '.')
+            && (c != '*' || i != 0 || len < 3 || p[1] != '.'))
         {
             return 0;
         }
 
-        prev = p[i];
+        prev = c;
     }
 
     return prev != '.';

@@ -21,10 +21,11 @@
 
 /*
  * Writes the name in lower case, and without its last dot, and the wildcard
- * that covers it, or none, into "buf", which has WAFCERT_HOST_BUF bytes.  Each
- * of the two ends with a NUL byte.  NGX_DECLINED: it is no name, since it is
- * too long, has an empty label, a byte that is not printed, or a "*" that is
- * not its first label.
+ * that covers it, or none, into "buf", which has WAFCERT_HOST_BUF bytes; an
+ * IPv6 address as inet_ntop() does.  Each of the two ends with a NUL byte.
+ * NGX_DECLINED: it is no name, since it is too long, has an empty label, other
+ * characters than letters, digits, "-" and "_", or a "*" that is not its first
+ * label.
  */
 ngx_int_t wafcert_name_read(ngx_str_t *host, ngx_str_t *wildcard, u_char *buf,
     const u_char *data, size_t len);

@@ -150,7 +150,8 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
 
     [WAFCERT_SERVES_ILLEGAL] = {
         "serves_illegal", WAFCERT_STANDARD_VIOLATED,
-        "serves is a host's name or address, such as www.example.com",
+        "serves is a host's name or address, such as www.example.com, without"
+        " scheme, port or path",
         400
     },
 

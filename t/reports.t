@@ -307,6 +307,67 @@ subtest 'check_ssl_cert#416: an expired and a renewed one of one key' => sub {
 };
 
 
+subtest 'kore#792: flags without a value' => sub {
+    my $body = body(name => \'flagged', content => 'ec.chain',
+                    key => 'ec.key');
+
+    for my $arg ('dry_run', 'dry_run=', 'dry_run&x=1', 'x=1&dry_run',
+                 'dry_run=TRUE', 'dry_run=1', 'dry_run=yes', 'dry%5Frun',
+                 'DRY_RUN', 'dry_run=false&dry_run=true',
+                 'dry_run=true&dry_run=false', 'dry_run=true&dry_run')
+    {
+        for my $of ([ gateway => '' ], [ edge => $edge ]) {
+            my ($who, $path) = @$of;
+            my $answer = $server->request(POST => "$path?$arg", $body);
+
+            refused($answer, 'dry_run_illegal', 'dry_run', 'true or false');
+            is($answer->{headers}{'x-waf'}, undef, "?$arg, $who");
+        }
+    }
+
+    is(scalar @{$server->request(GET => '?name=flagged')->json->{items}}, 0,
+       'nothing was done');
+
+    my $id = $server->request(POST => '?dry_run=false', $body)->json->{id};
+
+    for my $of ([ gateway => '' ], [ edge => $edge ]) {
+        my ($who, $path) = @$of;
+        my $answer = $server->request(DELETE => "$path/$id?dry_run=true");
+
+        refused($answer, 'dry_run_illegal', 'no dry run',
+                'create and modify');
+        is($answer->{headers}{'x-waf'}, undef, "a delete, $who");
+    }
+
+    is($server->request(DELETE => "/$id?dry_run=false")->verdict, 200,
+       'a delete that is no dry run');
+
+    for my $arg ('host', 'host=', 'host=1', 'host=true&host=false') {
+        refused($server->request(GET => "?$arg"), 'host_illegal', 'host',
+                'true or false');
+    }
+
+    refused($server->request(GET => "?$_"), 'serves_illegal', 'serves',
+            'www\.example\.com') for 'serves', 'serves=';
+};
+
+
+subtest 'certificates by what is more than a host' => sub {
+    for my $host ('https://renewed.test/', 'renewed.test:443', 'a/b',
+                  'https%3A%2F%2Frenewed.test', '[::1]', '[::1]:443',
+                  'user@renewed.test', 'renewed.test?', 'two%20words',
+                  'a..test', '.test', '%2e', '*', 'w*.test',
+                  'a.test&serves=b.test')
+    {
+        refused($server->request(GET => "?serves=$host"), 'serves_illegal',
+                'serves', 'www\.example\.com');
+    }
+
+    is(standing($_), 'served older older', $_)
+        for 'renewed.test', 'RENEWED.test', 'renewed.test.';
+};
+
+
 subtest 'go#43954, testssl.sh#2345: names that no client asks for' => sub {
     my $unusable = 'host_unusable no_hosts';
 
