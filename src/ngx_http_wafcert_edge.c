@@ -125,7 +125,10 @@ ngx_http_wafcert_edge_handler(ngx_http_request_t *r)
 }
 
 
-/* A named location that judges nothing itself sends what was judged. */
+/*
+ * A named location that judges nothing itself sends what was judged, by
+ * whichever module's content handler.
+ */
 
 static ngx_int_t
 ngx_http_wafcert_edge_named(ngx_http_request_t *r,
@@ -138,8 +141,14 @@ ngx_http_wafcert_edge_named(ngx_http_request_t *r,
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if (wlcf->proxy_pass.len == 0
-        || clcf->name.len == 0 || clcf->name.data[0] != '@')
+    if (clcf->name.len == 0 || clcf->name.data[0] != '@') {
+        return NGX_DECLINED;
+    }
+
+    /* without one it sends nothing but files of its own */
+
+    if (r->content_handler == NULL
+        || r->content_handler == ngx_http_wafcert_api_handler)
     {
         return NGX_DECLINED;
     }

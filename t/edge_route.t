@@ -11,6 +11,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 use lib 't/lib';
+use Wafcert::Cgi;
 use Wafcert::Fixtures ();
 use Wafcert::Server;
 use Wafcert::Upstream qw(http);
@@ -31,11 +32,25 @@ my $waf = Wafcert::Upstream->new(
 
 my $port = Wafcert::Server::free_port();
 my $http2 = Wafcert::Server::free_port();
+my $grpc = Wafcert::Server::free_port();
 my $closed = Wafcert::Server::free_port();
 
 my $pass = "proxy_pass http://127.0.0.1:$waf->{port}";
 my $edge = 'wafcert_validate zone=edge record=on';
 my $down = "proxy_pass http://127.0.0.1:$closed;";
+
+my %cgi = map { $_ => Wafcert::Cgi->new($_ => $waf->{port}) }
+          qw(fastcgi scgi uwsgi);
+
+# how else than by proxy_pass a request gets to the WAF
+my %ways = (
+    grpc => "grpc_pass grpc://127.0.0.1:$grpc;",
+    map { my $way = $_;
+          $way => join ' ', "${way}_pass 127.0.0.1:$cgi{$way}{port};",
+                  map { "${way}_param $_ \$\L$_;" }
+                      qw(REQUEST_METHOD REQUEST_URI CONTENT_LENGTH) }
+        keys %cgi,
+);
 
 # by name, as $port has them
 my %servers = (
@@ -127,6 +142,18 @@ my %servers = (
     open => "location / { return 502; error_page 502 = \@back; }"
             . " location \@back { $pass; }",
     return => "location / { $edge; }",
+    (map { ("in$_" => "location / { $edge; $ways{$_} }",
+            "back$_" => "location / { $edge; $down error_page 502 504 = \@back;"
+                        . " location /v1/early/ { return 502; } }"
+                        . " location \@back { $ways{$_} }",
+            "cut$_" => "location / { $edge; $down"
+                       . " error_page 502 504 = \@back; } location \@back {"
+                       . " rewrite ^/v1/p/(.*) /v1/q/\$1 break; $ways{$_} }") }
+         keys %ways),
+    grpc => "location / { $pass; }",
+    backgate => "location / { $edge; return 502; error_page 502 = \@back; }"
+                . " location \@back { wafcert_api zone=edge write=off;"
+                . " wafcert_auth off; }",
 );
 
 my $server = Wafcert::Server->new(
@@ -165,6 +192,7 @@ END
 
 $server->{http} =~ s/127\.0\.0\.1:0/127.0.0.1:$port/g;
 $server->{http} =~ s/(server_name root;)/listen 127.0.0.1:$http2 http2; $1/;
+$server->{http} =~ s/(server_name grpc;)/listen 127.0.0.1:$grpc http2; $1/;
 $server->configure;
 $server->write_file('tokens', Digest::SHA::sha256_hex($token) . " p write\n");
 $server->start;
@@ -319,6 +347,22 @@ for ([ backlimit => '/v1/c/waf/certificate' ], [ backlarge => "/$list" ],
        "$host: $path is not sent unjudged");
 }
 
+for my $way (sort keys %ways) {
+    is_judged("in$way", "/$list", "/$list", $way);
+    is_judged("back$way", "/$list", "/$list", "a named location's $way");
+    is(comes_to("cut$way", "GET /$list"), '400 path_encoded',
+       'which sends what was judged');
+    is(comes_to("cut$way", "POST /$list", upload('cut')), '400 path_encoded',
+       'uploads, too');
+    is(comes_to("back$way", 'POST /v1/early/waf/certificate', 'x'), 503,
+       'and nothing unjudged');
+    is(comes_to("back$way", 'GET /v1/early/x'), '/v1/early/x',
+       'but what is none of ours');
+}
+
+is((ask(backgate => "GET /$list"))[0]{status}, 200,
+   'a gateway judges for itself');
+
 is(comes_to(backreturn => 'GET /x'), '/x', 'what is none of ours is');
 is(comes_to(open => "GET /$list"), "/$list",
    'and what no edge of the server judges');
@@ -428,7 +472,7 @@ is((ask(backseen => "POST /$list", upload('backseen')))[0]{status}, 200,
 is(known(), '', 'nothing is recorded');
 
 for my $host (qw(root named try nested strip cut host raw capture backcut
-                 backsame))
+                 backsame), map { ("in$_", "back$_") } sort keys %ways)
 {
     my $path = ($host =~ /strip|cut|capture/ ? '/waf/' : '/') . $list;
 
