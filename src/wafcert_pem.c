@@ -110,6 +110,7 @@ wafcert_pem_decode(wafcert_pem_t *pem, const ngx_str_t *text,
     r.start = text->data;
     r.last = text->data + text->len;
     r.p = r.start;
+    r.ended = r.start;
     r.pem = pem;
     r.member = member;
     r.verdict = verdict;
@@ -198,7 +199,9 @@ wafcert_pem_begin(wafcert_pem_reader_t *r)
 
     for (p = r->p; r->last - p > 6; p++) {
 
-        if (*p != 'B' || !wafcert_pem_is(p, r->last, "BEGIN ")) {
+        if ((*p | 0x20) != 'b'
+            || strncasecmp((const char *) p, "BEGIN ", 6) != 0)
+        {
             continue;
         }
 
@@ -215,6 +218,8 @@ wafcert_pem_begin(wafcert_pem_reader_t *r)
         if (rc != NGX_AGAIN) {
             return rc;
         }
+
+        p = ngx_max(p, r->p - 1);
     }
 
     if (r->pem->nblocks && wafcert_pem_orphan_end(r, r->last) != NGX_OK) {
@@ -236,6 +241,7 @@ wafcert_pem_begin_line(wafcert_pem_reader_t *r, const u_char *p,
     size_t dashes)
 {
     size_t         after;
+    ngx_int_t      rc;
     const u_char  *last;
 
     r->name = wafcert_pem_label_read(p + 6, r->last);
@@ -244,12 +250,26 @@ wafcert_pem_begin_line(wafcert_pem_reader_t *r, const u_char *p,
     last = r->name.data + r->name.len;
     after = wafcert_pem_dashes(last, r->last);
 
+    if (r->label == NULL
+        && (dashes < WAFCERT_PEM_DASHES || after < WAFCERT_PEM_DASHES))
+    {
+        return NGX_AGAIN;
+    }
+
+    rc = wafcert_pem_line_begin(r, p - ngx_min(dashes, WAFCERT_PEM_DASHES),
+                                last + after);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (r->label
+        && (!wafcert_pem_is(p, r->last, "BEGIN ")
+            || memcmp(r->name.data, r->label->name, r->name.len) != 0))
+    {
+        return wafcert_pem_small_letters(r, "BEGIN");
+    }
+
     if (dashes < WAFCERT_PEM_DASHES || after < WAFCERT_PEM_DASHES) {
-
-        if (r->label == NULL) {
-            return NGX_AGAIN;
-        }
-
         return wafcert_pem_dashes_missing(r, r->pem->nblocks
                                              || dashes >= WAFCERT_PEM_DASHES
                                              ? WAFCERT_PEM_UNTERMINATED
@@ -283,9 +303,18 @@ wafcert_pem_begin_line(wafcert_pem_reader_t *r, const u_char *p,
 static ngx_int_t
 wafcert_pem_orphan_end(wafcert_pem_reader_t *r, const u_char *last)
 {
-    if (wafcert_pem_find(r->p, last, "-----END ") == NULL) {
-        return NGX_OK;
-    }
+    const u_char  *p;
+
+    p = r->p;
+
+    do {
+        p = wafcert_pem_find(p, last, "-----END ");
+
+        if (p == NULL) {
+            return NGX_OK;
+        }
+
+    } while (wafcert_pem_line_comment(r, p++));
 
     r->label = NULL;
 
@@ -316,6 +345,8 @@ wafcert_pem_label_read(const u_char *p, const u_char *last)
 }
 
 
+/* in small letters, too, which are not to be taken for another block */
+
 static const wafcert_pem_label_t *
 wafcert_pem_label_find(const ngx_str_t *name)
 {
@@ -324,7 +355,7 @@ wafcert_pem_label_find(const ngx_str_t *name)
     for (label = wafcert_pem_labels; label->name; label++) {
 
         if (name->len == label->len
-            && memcmp(name->data, label->name, label->len) == 0)
+            && strncasecmp((char *) name->data, label->name, label->len) == 0)
         {
             return label;
         }
@@ -450,8 +481,10 @@ wafcert_pem_end(wafcert_pem_reader_t *r)
     dashes = wafcert_pem_dashes(r->p, r->last);
     p = r->p + dashes;
 
-    if (dashes && wafcert_pem_is(p, r->last, "END")) {
-        return wafcert_pem_end_line(r, p + 3, dashes);
+    if (dashes && r->last - p >= 3
+        && strncasecmp((const char *) p, "END", 3) == 0)
+    {
+        return wafcert_pem_end_line(r, p, dashes);
     }
 
     if (dashes && wafcert_pem_is(p, r->last, "BEGIN")) {
@@ -517,14 +550,24 @@ wafcert_pem_end_line(wafcert_pem_reader_t *r, const u_char *p, size_t dashes)
 {
     size_t                      after;
     ngx_str_t                   name;
+    const u_char               *word;
     const wafcert_pem_label_t  *label;
 
-    while (p < r->last && *p == ' ') {
-        p++;
-    }
+    word = p;
+
+    for (p += 3; p < r->last && *p == ' '; p++) { /* void */ }
 
     name = wafcert_pem_label_read(p, r->last);
     after = wafcert_pem_dashes(p + name.len, r->last);
+
+    if (name.len == r->name.len
+        && strncasecmp((char *) name.data, (char *) r->name.data, name.len)
+           == 0
+        && (!wafcert_pem_is(word, r->last, "END")
+            || memcmp(name.data, r->name.data, name.len) != 0))
+    {
+        return wafcert_pem_small_letters(r, "END");
+    }
 
     if (name.len != r->name.len
         || memcmp(name.data, r->name.data, name.len) != 0)
@@ -553,6 +596,7 @@ wafcert_pem_end_line(wafcert_pem_reader_t *r, const u_char *p, size_t dashes)
     }
 
     r->p = p + name.len + WAFCERT_PEM_DASHES;
+    r->ended = r->p;
 
     return NGX_OK;
 }

@@ -19,8 +19,6 @@ typedef struct {
 } wafcert_pem_character_t;
 
 
-static void wafcert_pem_position(const wafcert_pem_reader_t *r,
-    ngx_uint_t *line, ngx_uint_t *column);
 static const char *wafcert_pem_character_name(char *buf, size_t size,
     const u_char *p, const u_char *last);
 static uint32_t wafcert_pem_utf8(const u_char *p, const u_char *last);
@@ -150,6 +148,16 @@ wafcert_pem_dashes_missing(wafcert_pem_reader_t *r, wafcert_pem_fault_e fault,
 
 
 ngx_int_t
+wafcert_pem_small_letters(wafcert_pem_reader_t *r, const char *line)
+{
+    return wafcert_pem_refuse(r, r->pem->nblocks || line[0] == 'E'
+                                 ? WAFCERT_PEM_UNTERMINATED
+                                 : WAFCERT_PEM_NONE,
+                              "the %s line is not in capitals", line);
+}
+
+
+ngx_int_t
 wafcert_pem_incomplete(wafcert_pem_reader_t *r)
 {
     size_t  n;
@@ -178,6 +186,10 @@ wafcert_pem_character(wafcert_pem_reader_t *r, wafcert_pem_fault_e fault,
     ngx_uint_t     class, line, column;
     const char    *name, *is, *why;
     const u_char  *p;
+
+    if (wafcert_pem_line_header(r) == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
 
     n = 1;
 
@@ -217,7 +229,7 @@ wafcert_pem_character(wafcert_pem_reader_t *r, wafcert_pem_fault_e fault,
 
 /* As an editor shows it; a literal "\n" counts for the line end it was. */
 
-static void
+void
 wafcert_pem_position(const wafcert_pem_reader_t *r, ngx_uint_t *line,
     ngx_uint_t *column)
 {

@@ -64,6 +64,7 @@ typedef struct {
     const u_char          *start;         /* of the text */
     const u_char          *last;
     const u_char          *p;
+    const u_char          *ended;         /* the last block has, here */
     const u_char          *body;          /* its first digit */
     const u_char          *line;          /* in the body */
 
@@ -82,6 +83,7 @@ typedef struct {
 
     unsigned               repaired:1;
     unsigned               blanks:1;      /* within lines of the body */
+    unsigned               lined:1;       /* a BEGIN line begins its line */
 } wafcert_pem_reader_t;
 
 
@@ -122,6 +124,37 @@ ngx_int_t wafcert_pem_dashes_missing(wafcert_pem_reader_t *r,
     wafcert_pem_fault_e fault, const char *line, size_t before, size_t after);
 
 ngx_int_t wafcert_pem_incomplete(wafcert_pem_reader_t *r);
+
+/* The words of the line are not in capitals. */
+ngx_int_t wafcert_pem_small_letters(wafcert_pem_reader_t *r,
+    const char *line);
+
+/* Of "r->p", from 1. */
+void wafcert_pem_position(const wafcert_pem_reader_t *r, ngx_uint_t *line,
+    ngx_uint_t *column);
+
+
+/*
+ * wafcert_pem_line.c: whether the dashes at "begin" begin a block, the body of
+ * which is at "body".  NGX_AGAIN: they stand within a line, as a comment has
+ * them, so that other BEGIN lines count; what is to be passed over is, in
+ * "r->p".  NGX_DECLINED: all lines begin with something.
+ */
+ngx_int_t wafcert_pem_line_begin(wafcert_pem_reader_t *r, const u_char *begin,
+    const u_char *body);
+
+/*
+ * Where the line that "p" is in begins, behind "start" and a byte order mark;
+ * the escape for a line's end is one.
+ */
+const u_char *wafcert_pem_line_start(const u_char *start, const u_char *p);
+
+/* Whether "p" is in a line that is a comment. */
+ngx_uint_t wafcert_pem_line_comment(const wafcert_pem_reader_t *r,
+    const u_char *p);
+
+/* Refuses a header that "r->p" is in.  NGX_AGAIN: it is in none. */
+ngx_int_t wafcert_pem_line_header(wafcert_pem_reader_t *r);
 
 wafcert_reason_e wafcert_pem_reason(const wafcert_pem_reader_t *r,
     const wafcert_pem_reasons_t *reasons);

@@ -296,7 +296,8 @@ my @broken = (
       content_pem_base64 => 'U+200B (a zero-width character) at line 3,',
       'send the file unchanged' ],
     [ 'quoted in a mail', { content => edit('rsa.crt', sub { s/^/> /gm }) },
-      content_pem_base64 => q('>' at line 2, column 1 is not base64), 'send' ],
+      content_pem_base64 => 'each line begins with ">", as in a mail, from'
+      . ' line 1 on', 'sed' ],
     [ 'from a program',
       { content => edit('rsa.crt', sub { s/^(.*)$/"$1\\n" +/gm }) },
       content_pem_base64 => 'the text looks like program source', 'send' ],

@@ -281,6 +281,22 @@ subtest 'mbed-crypto#331: a private value with a zero before it' => sub {
 };
 
 
+subtest 's2n-tls#1136: a comment with a BEGIN line in it' => sub {
+    my $comment = "# copy all from -----BEGIN CERTIFICATE----- to the end\n";
+
+    for my $text ($comment, "$comment\n$comment", " $comment",
+                  $comment =~ s/from/$& ----- and/r)
+    {
+        taken(try(content => [ \$text, 'rsa.chain' ]), 'above the chain');
+        taken(try(content => [ 'rsa.crt', \$text, 'inter.crt' ]), 'within');
+        taken(try(key => [ \($text =~ s/CERTIFICATE/PRIVATE KEY/gr),
+                           'rsa.key' ]), 'above the key');
+    }
+
+    taken(try(content => [ 'rsa.chain', \$comment ]), 'below');
+};
+
+
 subtest 'check_ssl_cert#416: an expired and a renewed one of one key' => sub {
     my @host = (hosts => [ 'renewed.test' ]);
     my $old = certificate(@host, from => -9000, to => -60, chain => 0);
@@ -412,6 +428,22 @@ subtest 'openssl#9134, agent-rs#457: Ed25519 of older ring and rcgen' => sub {
 };
 
 
+subtest 'pem-rs#37: header lines in a block' => sub {
+    for my $header ('X-Key-Id: 42', 'Comment: exported by a-tool',
+                    'localKeyID: 01 00 00 00', "Subject: /CN=x\nIssuer: y")
+    {
+        my $lines = "$header\n\n";
+
+        refused(try(content => edit('rsa.chain', sub { s/-\n/-\n$lines/ })),
+                'content_pem_base64', 'header line.* at line 2\b',
+                'above the BEGIN line');
+        refused(try(key => edit('rsa.key', sub { s/-\n/-\n$lines/ })),
+                'key_pem_base64', 'header line.* at line 2\b',
+                'above the BEGIN line');
+    }
+};
+
+
 subtest 'acme.sh#2357: must-staple, and nothing staples' => sub {
     my $answer = put(staple => certificate(
         hosts => [ 'staple.test' ],
@@ -451,6 +483,65 @@ subtest 'client#24205, portable#595: an issuer that has expired' => sub {
     taken($answer, 'an intermediate', 'issuer_expired');
     like(says($answer, 'issuer_expired'),
          qr/block 2 of content, CN=Intermediate.*: expired on 20/, 'which');
+};
+
+
+subtest 'BEGIN and END in small letters' => sub {
+    for my $edit (sub { s/END CERTIFICATE/End Certificate/ },
+                  sub { s/END/end/ }, sub { s/END CERT/END Cert/ })
+    {
+        refused(try(content => edit('rsa.chain', $edit)),
+                'content_pem_unterminated',
+                'block 1 \(CERTIFICATE\).*END line.*capitals', 'END line');
+    }
+
+    for my $edit (sub { s/BEGIN CERTIFICATE/Begin Certificate/ },
+                  sub { s/BEGIN/begin/ }, sub { s/BEGIN CERT/BEGIN Cert/ })
+    {
+        refused(try(content => edit('rsa.chain', $edit)),
+                'content_no_pem', 'BEGIN line.*capitals');
+        refused(try(content => [ 'rsa.crt', edit('inter.crt', $edit) ]),
+                'content_pem_unterminated', 'BEGIN line.*capitals');
+    }
+};
+
+
+subtest 'numbered lines, quoted ones, and a diff' => sub {
+    my $n = 0;
+    my %prefixed = (
+        number => sub { s/^/sprintf '%5d ', ++$n/gme },
+        'number|' => sub { s/^/sprintf "%3d\t", ++$n/gme },
+        'number:' => sub { s/^/++$n . ': '/gme },
+        '"\+"' => sub { s/^/+/gm },
+        '"-"' => sub { s/^/-/gm },
+        '">"' => sub { s/^/> /gm },
+        '"\|"' => sub { s/^/| /gm },
+        '"#"' => sub { s/^/# /gm },
+    );
+
+    for my $what (sort keys %prefixed) {
+        my $says = 'line.* begins? with ' . ($what =~ s/^number.*/a number/r);
+
+        $n = 0;
+        my $sent = edit('rsa.chain', $prefixed{$what});
+        my $answer = try(content => $sent);
+
+        refused($answer, 'content_pem_base64', $says, 'sed');
+        taken(try(content => \followed($answer->json->{hint}, $$sent)),
+              'what the hint makes of it');
+
+        $n = 0;
+        refused(try(key => edit('ec.sec1', $prefixed{$what}), pair => 'ec'),
+                'key_pem_base64', $says, 'sed');
+
+        # no certificate may be lost of a chain
+        $n = 0;
+        is(try(content => [ 'rsa.crt', edit('inter.crt', $prefixed{$what}) ])
+               ->{status}, 400, 'block 2') if $what ne '"#"';
+    }
+
+    taken(try(content => [ edit('ec.crt', sub { s/^/# /gm }), 'rsa.chain' ]),
+          'a block that is a comment');
 };
 
 
@@ -499,6 +590,19 @@ END
         or die Wafcert::Fixtures::read_file("$dir/log");
 
     return Wafcert::Fixtures::read_file("$dir/crt");
+}
+
+
+# What the command of a hint makes of a file.
+sub followed {
+    my ($hint, $text) = @_;
+
+    my $file = File::Temp->new;
+
+    print $file $text;
+    close $file;
+
+    return scalar `@{[ $hint =~ /(sed .*)file\.pem/ ]} $file`;
 }
 
 
