@@ -32,6 +32,8 @@ static ngx_uint_t ngx_http_wafcert_is_header(ngx_table_elt_t *h,
     const char *name);
 static ngx_int_t ngx_http_wafcert_content_type(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_content_encoding(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_show(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wafcert_show_current(ngx_http_request_t *r,
     ngx_http_wafcert_ctx_t *ctx);
@@ -317,10 +319,14 @@ ngx_http_wafcert_judge_caller(ngx_http_request_t *r,
     if (ctx->call == NGX_HTTP_WAFCERT_CREATE
         || ctx->call == NGX_HTTP_WAFCERT_MODIFY)
     {
-        return ngx_http_wafcert_content_type(r, ctx);
+        rc = ngx_http_wafcert_content_type(r, ctx);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_wafcert_content_encoding(r, ctx);
+        }
     }
 
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -751,6 +757,46 @@ ngx_http_wafcert_content_type(ngx_http_request_t *r,
 
     return wafcert_refuse(&ctx->verdict, WAFCERT_CONTENT_TYPE,
                           "the Content-Type is not application/json");
+}
+
+
+static ngx_int_t
+ngx_http_wafcert_content_encoding(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (!ngx_http_wafcert_is_header(&h[i], "content-encoding")) {
+                continue;
+            }
+
+            value = &h[i].value;
+
+            if (value->len == 0
+                || (value->len == sizeof("identity") - 1
+                    && ngx_strncasecmp(value->data, (u_char *) "identity",
+                                       value->len)
+                       == 0))
+            {
+                continue;
+            }
+
+            return wafcert_refuse(&ctx->verdict, WAFCERT_CONTENT_ENCODING,
+                                  "the body has the Content-Encoding "
+                                  "\"%.*s\", and none is decoded here",
+                                  (int) ngx_min(value->len, 40), value->data);
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -118,6 +118,12 @@ static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
         400
     },
 
+    [WAFCERT_CONTENT_ENCODING] = {
+        "content_encoding", WAFCERT_HEADER_ILLEGAL,
+        "send the JSON as it is, without Content-Encoding",
+        415
+    },
+
     [WAFCERT_OFFSET_ILLEGAL] = {
         "offset_illegal", WAFCERT_ILLEGAL_OFFSET,
         "offset and limit are non-negative integers",

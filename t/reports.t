@@ -428,6 +428,38 @@ subtest 'openssl#9134, agent-rs#457: Ed25519 of older ring and rcgen' => sub {
 };
 
 
+subtest 'harper#1438, sqrl#2168: a body that is compressed' => sub {
+    my $body = body(content => 'rsa.chain', key => 'rsa.key');
+    gzip(\$body => \my $gzip);
+
+    for my $coding (qw(gzip deflate br zstd GZIP), 'gzip, identity') {
+        for my $of ([ gateway => '' ], [ edge => $edge ]) {
+            my ($who, $path) = @$of;
+            my $answer = $server->request(POST => "$path?dry_run=true", $gzip,
+                                          "Content-Encoding: $coding");
+
+            refused($answer, 'content_encoding', 'Content-Encoding',
+                    'without Content-Encoding', 415);
+            is($answer->{headers}{'x-waf'}, undef, "$coding, $who");
+            is($answer->json->{error_code}, 'WAF.00011014', 'error_code');
+        }
+    }
+
+    for my $coding ('identity', 'Identity', '') {
+        is($server->request(POST => '?dry_run=true', $body,
+                            "Content-Encoding: $coding")->verdict, 200,
+           "\"$coding\" is none");
+    }
+
+    my $id = '0' x 32;
+
+    refused($server->request(PUT => "/$id", $gzip, 'Content-Encoding: gzip'),
+            'content_encoding', 'Content-Encoding', 'without', 415);
+    is($server->request(GET => '', undef, 'Content-Encoding: gzip')->verdict,
+       200, 'what has no body may have the header');
+};
+
+
 subtest 'pem-rs#37: header lines in a block' => sub {
     for my $header ('X-Key-Id: 42', 'Comment: exported by a-tool',
                     'localKeyID: 01 00 00 00', "Subject: /CN=x\nIssuer: y")
@@ -602,7 +634,7 @@ sub followed {
     print $file $text;
     close $file;
 
-    return scalar `@{[ $hint =~ /(sed .*)file\.pem/ ]} $file`;
+    return scalar `@{[ $hint =~ /((?:sed|jq) .*) \S+$/ ]} $file`;
 }
 
 
