@@ -17,6 +17,8 @@ static ngx_table_elt_t *ngx_http_wafcert_token_header(ngx_http_request_t *r,
     ngx_uint_t *n);
 static ngx_uint_t ngx_http_wafcert_token_match(
     ngx_http_wafcert_token_t *token, u_char *sha256);
+static ngx_int_t ngx_http_wafcert_token_missing(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static ngx_int_t ngx_http_wafcert_roles(ngx_str_t *value, ngx_str_t *roles);
 static char *ngx_http_wafcert_tokens(ngx_conf_t *cf, ngx_array_t **tokens,
     ngx_str_t *file);
@@ -52,8 +54,7 @@ ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write,
     }
 
     if (h == NULL || h->value.len == 0) {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
-                              "the request has no X-Auth-Token");
+        return ngx_http_wafcert_token_missing(r, ctx);
     }
 
     if (wlcf->auth == NGX_HTTP_WAFCERT_AUTH_REQUEST) {
@@ -61,6 +62,43 @@ ngx_http_wafcert_authorize(ngx_http_request_t *r, ngx_uint_t write,
     }
 
     return ngx_http_wafcert_token_listed(r, &h->value, write);
+}
+
+
+/* Clients of this cloud may sign their requests instead. */
+
+static ngx_int_t
+ngx_http_wafcert_token_missing(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  scheme = ngx_string("SDK-HMAC-SHA256");
+
+    h = r->headers_in.authorization;
+
+    if (h == NULL) {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
+                              "the request has no X-Auth-Token");
+    }
+
+    if (h->value.len < scheme.len
+        || ngx_strncasecmp(h->value.data, scheme.data, scheme.len) != 0)
+    {
+        return wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
+                              "the request has no X-Auth-Token, and its "
+                              "Authorization header is not looked at");
+    }
+
+    (void) wafcert_refuse(&ctx->verdict, WAFCERT_TOKEN_MISSING,
+                          "the request has no X-Auth-Token, and its "
+                          "signature by AK and SK (SDK-HMAC-SHA256) is not "
+                          "judged here");
+    wafcert_hint(&ctx->verdict, "log in at the IAM service and send the token "
+                 "in X-Auth-Token; signatures are judged by the WAF, also "
+                 "behind an edge that has no wafcert_auth");
+
+    return NGX_DECLINED;
 }
 
 

@@ -518,6 +518,26 @@ subtest 'client#24205, portable#595: an issuer that has expired' => sub {
 };
 
 
+subtest 'a request that is signed by AK and SK' => sub {
+    my $signed = 'Authorization: SDK-HMAC-SHA256 Access=AK, '
+                 . 'SignedHeaders=host;x-sdk-date, Signature=0a0b';
+    my @date = 'X-Sdk-Date: 20261130T120000Z';
+
+    for my $headers ([ $signed, @date ], [ $signed ],
+                     [ $signed =~ s/SDK/sdk/r ])
+    {
+        refused($server->request(GET => $locked, undef, @$headers),
+                'token_missing', 'SDK-HMAC-SHA256', 'token', 401);
+    }
+
+    refused($server->request(GET => $locked), 'token_missing',
+            'X-Auth-Token', 'log in', 401);
+    is($server->request(GET => $locked, undef, $signed,
+                        "X-Auth-Token: $token")->verdict, 200,
+       'a token beside it is judged');
+};
+
+
 subtest 'BEGIN and END in small letters' => sub {
     for my $edit (sub { s/END CERTIFICATE/End Certificate/ },
                   sub { s/END/end/ }, sub { s/END CERT/END Cert/ })
