@@ -750,9 +750,18 @@ wafcert_json_fields(wafcert_upload_t *upload,
         }
 
         if (!json_is_string(value)) {
-            return wafcert_refuse(verdict, WAFCERT_FIELD_TYPE,
+            (void) wafcert_refuse(verdict, WAFCERT_FIELD_TYPE,
                                   "\"%s\" is %s, not a string", name,
                                   wafcert_json_type_name(value));
+
+            if (json_is_array(value)
+                && member->offset != offsetof(wafcert_upload_t, name))
+            {
+                wafcert_hint(verdict, "join its lines to one string: jq "
+                             "'.%s |= join(\"\\n\")' upload.json", name);
+            }
+
+            return NGX_DECLINED;
         }
 
         str = (ngx_str_t *) ((u_char *) upload + member->offset);

@@ -841,6 +841,9 @@ my @broken = (
     [ 'a form', { headers => [ 'Content-Type: text/plain' ] },
       content_type => 'the Content-Type is not application/json',
       'Content-Type: application/json' ],
+    [ 'compressed', { headers => [ 'Content-Encoding: gzip' ] },
+      content_encoding => 'the body has the Content-Encoding "gzip"',
+      'without Content-Encoding' ],
     [ 'an array', { body => '[]' },
       json_not_object => 'the body is an array', 'send a JSON object' ],
     [ 'JSON in JSON', { body => '"{\"name\": \"a\"}"' },
@@ -916,7 +919,7 @@ my @broken = (
     [ 'a number', { body => '{"name": 1, "content": "b", "key": "c"}' },
       field_type => '"name" is a number', 'are JSON strings' ],
     [ 'an array', { body => '{"name": "a", "content": ["b"], "key": "c"}' },
-      field_type => '"content" is an array', 'are JSON strings' ],
+      field_type => '"content" is an array', 'join its lines' ],
     [ 'an object', { body => '{"name": "a", "content": "b", "key": {}}' },
       field_type => '"key" is an object', 'are JSON strings' ],
     [ 'an empty name', { name => \'' },
@@ -1301,7 +1304,8 @@ for my $row (@broken) {
 
     my $answer = answer($upload);
     my $got = $answer->json;
-    my $status = $reason eq 'body_too_large' ? 413 : 400;
+    my $status = { body_too_large => 413, content_encoding => 415 }
+                     ->{$reason} // 400;
 
     $met{$reason} = 1;
 

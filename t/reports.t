@@ -518,6 +518,33 @@ subtest 'client#24205, portable#595: an issuer that has expired' => sub {
 };
 
 
+subtest 'psm#38: an array of lines' => sub {
+    my @lines = split /\n/, text('rsa.chain');
+
+    for my $member (qw(content key)) {
+        my %upload = (name => 'lines', content => text('rsa.chain'),
+                      key => text('rsa.key'), $member => \@lines);
+
+        refused($server->request(POST => '?dry_run=true',
+                                 $json->encode(\%upload)),
+                'field_type', "\"$member\" is an array", 'join');
+    }
+
+    my $upload = $json->encode({ name => 'lines', content => \@lines,
+                                 key => text('rsa.key') });
+    my $hint = $server->request(POST => '?dry_run=true', $upload)
+                      ->json->{hint};
+
+    is($server->request(POST => '?dry_run=true',
+                        followed($hint, $upload))->verdict, 200,
+       'what the hint makes of it');
+
+    refused($server->request(POST => '?dry_run=true',
+                             '{"name": ["a"], "content": "b", "key": "c"}'),
+            'field_type', '"name" is an array', '^name, content and key are');
+};
+
+
 subtest 'a request that is signed by AK and SK' => sub {
     my $signed = 'Authorization: SDK-HMAC-SHA256 Access=AK, '
                  . 'SignedHeaders=host;x-sdk-date, Signature=0a0b';
