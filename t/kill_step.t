@@ -163,7 +163,8 @@ sub faults {
         }
     }
 
-    push @faults, 'slow' if time - $start > 5;
+    # who waits for what a dead one has left waits for 30 seconds
+    push @faults, 'slow' if time - $start > 25;
 
     return @faults;
 }
