@@ -44,7 +44,8 @@ struct ngx_http_wafcert_record_s {
 
 static ngx_uint_t ngx_http_wafcert_record_whole_list(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_wafcert_record_harmless(ngx_str_t *arg);
-static void ngx_http_wafcert_record_room(ngx_http_wafcert_ctx_t *ctx);
+static ngx_int_t ngx_http_wafcert_record_room(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx);
 static void ngx_http_wafcert_record_cleanup(void *data);
 static void ngx_http_wafcert_record_terminated(void *data);
 static ngx_int_t ngx_http_wafcert_record_parse(ngx_http_request_t *r,
@@ -123,39 +124,62 @@ ngx_http_wafcert_record_prepare(ngx_http_request_t *r,
 
     /* whose token nobody has judged could take all that there is */
 
-    if (ctx->bundle.facts.nchain && ctx->bundle.key.der.len && !ctx->alone) {
-        ngx_http_wafcert_record_room(ctx);
-    }
-
-    return NGX_OK;
+    return ctx->alone ? NGX_OK : ngx_http_wafcert_record_room(r, ctx);
 }
 
 
 /* others may fill the zone while the WAF is asked */
 
-static void
-ngx_http_wafcert_record_room(ngx_http_wafcert_ctx_t *ctx)
+static ngx_int_t
+ngx_http_wafcert_record_room(ngx_http_request_t *r,
+    ngx_http_wafcert_ctx_t *ctx)
 {
+    ngx_int_t                     rc;
     ngx_wafcert_change_t         *change;
     ngx_http_wafcert_loc_conf_t  *wlcf;
 
     wlcf = ctx->conf;
     change = &ctx->change;
 
-    if (ctx->bundle.facts.many_hosts) {
-        return;
+    if (ctx->call != NGX_HTTP_WAFCERT_CREATE
+        && ctx->call != NGX_HTTP_WAFCERT_MODIFY)
+    {
+        return NGX_OK;
+    }
+
+    change->facts = &ctx->bundle.facts;
+    change->key = &ctx->bundle.key;
+
+    /* with another name a pair is put again */
+
+    if (change->facts->nchain == 0 && change->key->der.len == 0) {
+
+        rc = ngx_wafcert_store_get(wlcf->shm_zone->data, &ctx->project,
+                                   change->id, 1, r->pool, &ctx->current);
+        if (rc != NGX_OK) {
+            return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
+        }
+
+        change->facts = &ctx->current.facts;
+        change->key = &ctx->current.key;
+    }
+
+    if (change->facts->nchain == 0 || change->key->der.len == 0
+        || change->facts->many_hosts)
+    {
+        return NGX_OK;
     }
 
     change->op = (ctx->call == NGX_HTTP_WAFCERT_CREATE) ? NGX_WAFCERT_CREATE
                                                         : NGX_WAFCERT_MODIFY;
     change->project = ctx->project;
     change->name = ctx->upload.name;
-    change->facts = &ctx->bundle.facts;
-    change->key = &ctx->bundle.key;
     change->quota = wlcf->quota;
     change->quota_size = wlcf->quota_size;
 
     ngx_wafcert_store_room(wlcf->shm_zone->data, change);
+
+    return NGX_OK;
 }
 
 

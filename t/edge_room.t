@@ -85,7 +85,8 @@ END
 );
 
 my $ids = 0;
-my @others;
+my %others;
+my %known = (edge => 'known', many => 'known_many');
 
 
 sub path {
@@ -119,7 +120,9 @@ sub failures { return scalar(() = $server->log =~ /could not record/g) }
 
 # Others' certificates, until there is no room: how many there was room for.
 sub fill {
-    my ($pair) = @_;
+    my ($pair, $where) = @_;
+
+    $where //= 'edge';
 
     my $n = 0;
     my $failures = failures();
@@ -127,15 +130,15 @@ sub fill {
     while () {
         my $id = new_id();
 
-        $server->request(POST => path('edge', 'others'),
+        $server->request(POST => path($where, 'others'),
                          upload("o$id", $pair // 'rsa'), "X-Id: $id");
 
         $server->wait_for('what is recorded', sub {
-            failures() > $failures || known('others', $id)
+            failures() > $failures || known('others', $id, $known{$where})
         });
         last if failures() > $failures;
 
-        push @others, $id;
+        push @{$others{$where}}, $id;
         $n++;
     }
 
@@ -144,12 +147,21 @@ sub fill {
 
 # Lets go of the last of them.
 sub release {
-    my ($n) = @_;
+    my ($n, $where) = @_;
 
-    for my $id (splice @others, -$n) {
-        $server->request(DELETE => path('edge', 'others', "/$id"), undef,
+    $where //= 'edge';
+    forget($where, 'others', splice @{$others{$where}}, -$n);
+}
+
+sub forget {
+    my ($where, $project, @ids) = @_;
+
+    for my $id (@ids) {
+        $server->request(DELETE => path($where, $project, "/$id"), undef,
                          "X-Id: $id");
-        $server->wait_for('what is dropped', sub { !known('others', $id) });
+        $server->wait_for('what is dropped', sub {
+            !known($project, $id, $known{$where})
+        });
     }
 }
 
@@ -344,23 +356,25 @@ is(fill(), $room - 1, 'a certificate has one room at a time');
 answered('again', $_) for @sockets;
 release($room - 1);
 
-my %named = map { sprintf('%s%02d', 'n' x 254, $_) => new_id() } 1 .. 16;
+my %named = map { sprintf('%s%02d', 'n' x 254, $_) => new_id() } 1 .. 40;
 
-$server->request(POST => path('edge', 'named'), upload($_, 'ed'),
+$server->request(POST => path('many', 'named'), upload($_, 'ed'),
                  "X-Id: $named{$_}") for keys %named;
-ok(knows('named', $_), 'one with a long name') for values %named;
+ok(knows('named', $_, 'known_many'), 'one with a long name')
+    for values %named;
 
+# How many there is room for beside changes of all of these.
 sub room_beside {
     my ($wait, $edit) = @_;
 
     my @sockets = map {
-        asked($wait, 'edge', PUT => path('edge', 'named', "/$named{$_}"),
-              $edit->(upload($_, 'ec')), 'X-Status: 403')
+        asked($wait, 'many', PUT => path('many', 'named', "/$named{$_}"),
+              $edit->(upload($_, 'ed')), 'X-Status: 403')
     } sort keys %named;
-    my $n = fill('ed');
+    my $n = fill('ed', 'many');
 
     answered($wait, $_) for @sockets;
-    release($n);
+    release($n, 'many');
 
     return $n;
 }
@@ -368,41 +382,59 @@ sub room_beside {
 # the zone's pages are for chunks of other sizes before
 room_beside('first', sub { $_[0] });
 
-is(room_beside('unnamed', sub { $_[0] =~ s/"name": "\w+", //r }),
-   room_beside('named', sub { $_[0] }), 'a name that stays has room');
+my $beside = room_beside('named', sub { $_[0] });
+cmp_ok($beside, '>', 5, 'there is room beside others');
 
-$server->request(DELETE => path('edge', 'named', "/$_"), undef, "X-Id: $_")
-    for values %named;
+is(room_beside('unnamed', sub { $_[0] =~ s/"name": "\w+", //r }), $beside,
+   'a name that stays has room');
+is(room_beside('renamed', sub { $_[0] =~ s/, "content.*/}/r }), $beside,
+   'so has a pair that does');
+
+forget('many', 'named', values %named);
+
 $server->request(DELETE => path('edge', 'victim', "/$same"), undef,
                  "X-Id: $same");
 
 
-# A quota: what is beyond it has no room.
+# A quota: what is beyond it has no room.  A change of what is not known here
+# makes it, too.
 
 $room = fill();
 release($room);
 
-@sockets = map {
-    asked("quota$_", 'quota', POST => path('quota', 'limited'),
-          upload("q$_", 'rsa'), "X-Id: ff$_" . 'a' x 29)
-} 1 .. 3;
+for my $method (qw(POST PUT)) {
+    my $project = lc "limited-$method";
+    my @ids = map { new_id() } 1 .. 3;
 
-is(fill(), $room - 1, 'a project has room for as many as it may have');
+    @sockets = map {
+        asked("quota_${method}_$_", 'quota',
+              $method => path('quota', $project,
+                              $method eq 'PUT' ? "/$ids[$_]" : ''),
+              upload("q$_", 'rsa'), "X-Id: $ids[$_]")
+    } 0 .. 2;
 
-answered('quota1', $sockets[0]);
-ok(knows('limited', 'ff1' . 'a' x 29), 'which are recorded');
-answered("quota$_", $sockets[$_ - 1]) for 2, 3;
-$server->wait_for('a line of the log', sub {
-    2 == (() = $server->log
-               =~ /could not record .*: quota, project "limited"/g)
-});
-pass('and no more are');
+    my $taken = fill();
+    is($taken, $room - 1,
+       "$method: a project has room for as many as it may have");
+
+    answered("quota_${method}_0", $sockets[0]);
+    ok(knows($project, $ids[0]), 'which are recorded');
+    answered("quota_${method}_$_", $sockets[$_]) for 1, 2;
+    $server->wait_for('a line of the log', sub {
+        2 == (() = $server->log
+                   =~ /could not record .*: quota, project "$project"/g)
+    });
+    pass('and no more are');
+
+    release($taken);
+    forget('edge', $project, $ids[0]);
+}
 
 
 # The first certificate of a project has room for that as well.  A page of the
 # zone is for no more than 16 of these.
 
-release(scalar @others);
+release(scalar @{$others{edge}});
 
 my %firsts = map { sprintf('new%061d', $_) => new_id() } 1 .. 17;
 
