@@ -792,7 +792,7 @@ ngx_http_wafcert_content_encoding(ngx_http_request_t *r,
             return wafcert_refuse(&ctx->verdict, WAFCERT_CONTENT_ENCODING,
                                   "the body has the Content-Encoding "
                                   "\"%.*s\", and none is decoded here",
-                                  (int) ngx_min(value->len, 40), value->data);
+                                  wafcert_cut(value, 40), value->data);
         }
     }
 

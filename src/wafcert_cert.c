@@ -27,12 +27,6 @@
 #define WAFCERT_OTHER_NAMES  8000
 
 
-/* of the leaf, for "%.*s" */
-#define wafcert_job_subject(job)                                             \
-    (int) ngx_min((job)->leaf->cert->subject.len, 100),                      \
-    (job)->leaf->cert->subject.data
-
-
 /* One upload on its way through the checks. */
 
 typedef struct {
@@ -579,8 +573,7 @@ wafcert_content_leaf(wafcert_job_t *job)
     return wafcert_refuse(job->verdict, WAFCERT_CERT_KEY_TYPE,
                           "block %lu of content, %.*s, is a certificate for "
                           "%s, which is not supported", (u_long) first->block,
-                          (int) ngx_min(first->cert->subject.len, 100),
-                          first->cert->subject.data,
+                          wafcert_x509_subject(first->cert),
                           first->cert->public.algo.name);
 }
 
@@ -819,7 +812,7 @@ wafcert_job_rsa(wafcert_job_t *job)
                               "%lu are wanted: block %lu of content, %.*s",
                               (u_long) public->bits, (u_long) min,
                               (u_long) job->leaf->block,
-                              wafcert_job_subject(job));
+                              wafcert_x509_subject(job->leaf->cert));
     }
 
     if (max && public->bits > max) {
@@ -828,7 +821,7 @@ wafcert_job_rsa(wafcert_job_t *job)
                               "%lu are allowed: block %lu of content, %.*s",
                               (u_long) public->bits, (u_long) max,
                               (u_long) job->leaf->block,
-                              wafcert_job_subject(job));
+                              wafcert_x509_subject(job->leaf->cert));
     }
 
     if (job->key == NULL || job->policy->stored) {
@@ -870,7 +863,8 @@ wafcert_job_hosts(wafcert_job_t *job)
     return wafcert_refuse(job->verdict, WAFCERT_CONTENT_TOO_MANY_HOSTS,
                           "the certificate in block %lu of content, %.*s, "
                           "has more than %lu hosts",
-                          (u_long) job->leaf->block, wafcert_job_subject(job),
+                          (u_long) job->leaf->block,
+                          wafcert_x509_subject(job->leaf->cert),
                           (u_long) max);
 }
 
@@ -892,7 +886,7 @@ wafcert_job_dates(wafcert_job_t *job)
                                   "the certificate in block %lu of content, "
                                   "%.*s, expired on %s",
                                   (u_long) job->leaf->block,
-                                  wafcert_job_subject(job), date);
+                                  wafcert_x509_subject(job->leaf->cert), date);
         }
 
         wafcert_job_warn(job, WAFCERT_WARN_EXPIRED);
@@ -907,7 +901,7 @@ wafcert_job_dates(wafcert_job_t *job)
                                   "the certificate in block %lu of content, "
                                   "%.*s, is not valid before %s",
                                   (u_long) job->leaf->block,
-                                  wafcert_job_subject(job), date);
+                                  wafcert_x509_subject(job->leaf->cert), date);
         }
 
         wafcert_job_warn(job, WAFCERT_WARN_NOT_YET_VALID);

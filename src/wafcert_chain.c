@@ -336,8 +336,7 @@ wafcert_chain_judge(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
                               "and key identifier, whose key did not make "
                               "its signature",
                               (u_long) sent->block,
-                              (int) ngx_min(sent->cert->subject.len, 100),
-                              sent->cert->subject.data,
+                              wafcert_x509_subject(sent->cert),
                               issuer == sent ? "itself, block" : "block",
                               (u_long) issuer->block);
     }
@@ -365,8 +364,7 @@ wafcert_chain_algorithms(const wafcert_sent_t *sent,
                           "its signature inside of what is signed, %s, and "
                           "another one outside, %s",
                           (u_long) sent->block,
-                          (int) ngx_min(sent->cert->subject.len, 100),
-                          sent->cert->subject.data,
+                          wafcert_x509_subject(sent->cert),
                           OBJ_nid2ln(OBJ_obj2nid(inner)),
                           OBJ_nid2ln(OBJ_obj2nid(outer)));
 }
@@ -383,8 +381,7 @@ wafcert_chain_strict(const wafcert_chain_t *chain, wafcert_verdict_t *verdict)
                               "content lacks the certificate that issued "
                               "block %lu: %.*s",
                               (u_long) chain->kept[0]->block,
-                              (int) ngx_min(chain->kept[0]->cert->issuer.len,
-                                            200),
+                              wafcert_cut(&chain->kept[0]->cert->issuer, 200),
                               chain->kept[0]->cert->issuer.data);
         wafcert_hint(verdict, "append the intermediate certificate that the "
                      "CA sent along or offers for download: "

@@ -12,10 +12,6 @@
 #include "wafcert_words.h"
 
 
-/* for "%.*s" */
-#define wafcert_fault_subject(cert)                                          \
-    (int) ngx_min((cert)->subject.len, 100), (cert)->subject.data
-
 /* a precertificate's: RFC 6962, 3.1 */
 #define WAFCERT_FAULT_POISON  "1.3.6.1.4.1.11129.2.4.3"
 
@@ -130,7 +126,7 @@ wafcert_fault_leaf(wafcert_validator_t *validator, wafcert_x509_t *cert,
         return wafcert_refuse(verdict, WAFCERT_CERT_MALFORMED_EXTENSION,
                               "OpenSSL takes the extensions of block %lu of "
                               "content, %.*s, for invalid",
-                              (u_long) block, wafcert_fault_subject(cert));
+                              (u_long) block, wafcert_x509_subject(cert));
     }
 
     rc = wafcert_fault_purpose(cert, block, warnings, verdict);
@@ -168,7 +164,7 @@ wafcert_fault_extension(const wafcert_x509_t *cert, ngx_uint_t block, int n,
         return wafcert_refuse(verdict, WAFCERT_CERT_DUPLICATE_EXTENSION,
                               "block %lu of content, %.*s, has the extension "
                               "\"%s\" twice",
-                              (u_long) block, wafcert_fault_subject(cert),
+                              (u_long) block, wafcert_x509_subject(cert),
                               wafcert_fault_name(ext, buf, sizeof(buf)));
     }
 
@@ -182,7 +178,7 @@ wafcert_fault_extension(const wafcert_x509_t *cert, ngx_uint_t block, int n,
                                   "of block %lu of content, %.*s",
                                   wafcert_fault_name(ext, buf, sizeof(buf)),
                                   (u_long) block,
-                                  wafcert_fault_subject(cert));
+                                  wafcert_x509_subject(cert));
         }
 
         *warnings |= wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION);
@@ -218,7 +214,7 @@ wafcert_fault_critical(const wafcert_x509_t *cert, X509_EXTENSION *ext,
                               "block %lu of content, %.*s, is a "
                               "precertificate, which was made for the logs "
                               "of certificate transparency and for no server",
-                              (u_long) block, wafcert_fault_subject(cert));
+                              (u_long) block, wafcert_x509_subject(cert));
         wafcert_hint(verdict, "send the certificate that the CA issued after "
                      "it, with the same serial number");
         return NGX_DECLINED;
@@ -227,7 +223,7 @@ wafcert_fault_critical(const wafcert_x509_t *cert, X509_EXTENSION *ext,
     return wafcert_refuse(verdict, WAFCERT_CERT_CRITICAL_EXTENSION,
                           "block %lu of content, %.*s, has the extension "
                           "\"%s\", which is critical and unknown to clients",
-                          (u_long) block, wafcert_fault_subject(cert),
+                          (u_long) block, wafcert_x509_subject(cert),
                           wafcert_fault_name(ext, name, sizeof(name)));
 }
 
@@ -322,7 +318,7 @@ wafcert_fault_purpose(wafcert_x509_t *cert, ngx_uint_t block,
                           "block %lu of content, %.*s, may be used for other "
                           "purposes than a server's: its %s, and lacks "
                           "serverAuth",
-                          (u_long) block, wafcert_fault_subject(cert), buf);
+                          (u_long) block, wafcert_x509_subject(cert), buf);
 }
 
 

@@ -745,9 +745,9 @@ wafcert_json_leaf(wafcert_warned_t *warned, const wafcert_record_t *record,
 
     len = snprintf(warned->buf, sizeof(warned->buf),
                    "block %lu of content, %.*s%s%.*s", (u_long) block,
-                   (int) ngx_min(subject->len, 100), subject->data,
+                   wafcert_cut(subject, 100), subject->data,
                    what ? what : "",
-                   value ? (int) ngx_min(value->len, 100) : 0,
+                   value ? wafcert_cut(value, 100) : 0,
                    value ? (char *) value->data : "");
 
     warned->value.data = (u_char *) warned->buf;

@@ -799,13 +799,11 @@ wafcert_trust_refuse(const wafcert_trial_t *trial, int error,
     if (sent) {
         (void) snprintf(who, sizeof(who), "block %lu of content, %.*s,",
                         (u_long) sent->block,
-                        (int) ngx_min(cert->subject.len, 100),
-                        cert->subject.data);
+                        wafcert_x509_subject(cert));
 
     } else {
         (void) snprintf(who, sizeof(who), "the trusted certificate %.*s",
-                        (int) ngx_min(cert->subject.len, 100),
-                        cert->subject.data);
+                        wafcert_x509_subject(cert));
     }
 
     switch (error) {
@@ -883,8 +881,8 @@ wafcert_trust_no_issuer(const wafcert_trial_t *trial, const char *who,
 
     return wafcert_refuse(verdict, WAFCERT_CHAIN_UNTRUSTED,
                           "the issuer of %s %.*s, %s", who,
-                          (int) ngx_min(cert->issuer.len, 80),
-                          cert->issuer.data, why);
+                          wafcert_cut(&cert->issuer, 80), cert->issuer.data,
+                          why);
 }
 
 
@@ -901,8 +899,7 @@ wafcert_trust_unsure(const wafcert_trial_t *trial, wafcert_verdict_t *verdict)
                           "key, %s, whose signatures are not verified, for it "
                           "is of a rare kind, or takes long",
                           (u_long) trial->chain->kept[0]->block,
-                          (int) ngx_min(trial->unsure->subject.len, 100),
-                          trial->unsure->subject.data, type);
+                          wafcert_x509_subject(trial->unsure), type);
     wafcert_hint(verdict, "send a certificate of a CA whose key is RSA, P-256, "
                  "P-384, P-521 or Ed25519");
 

@@ -36,6 +36,9 @@ typedef struct {
 } wafcert_warning_t;
 
 
+static size_t wafcert_whole(const u_char *p, size_t len);
+
+
 /* The members of a row are in the order of wafcert_reason_t. */
 
 static const wafcert_reason_t  wafcert_reasons[WAFCERT_REASONS] = {
@@ -834,7 +837,8 @@ wafcert_refuse(wafcert_verdict_t *verdict, wafcert_reason_e reason,
     verdict->hint[0] = '\0';
 
     va_start(args, fmt);
-    (void) vsnprintf(verdict->message, sizeof(verdict->message), fmt, args);
+    (void) wafcert_vprint(verdict->message, sizeof(verdict->message), fmt,
+                          args);
     va_end(args);
 
     return NGX_DECLINED;
@@ -847,6 +851,62 @@ wafcert_hint(wafcert_verdict_t *verdict, const char *fmt, ...)
     va_list  args;
 
     va_start(args, fmt);
-    (void) vsnprintf(verdict->hint, sizeof(verdict->hint), fmt, args);
+    (void) wafcert_vprint(verdict->hint, sizeof(verdict->hint), fmt, args);
     va_end(args);
+}
+
+
+int
+wafcert_cut(const ngx_str_t *text, size_t max)
+{
+    return (int) (text->len <= max ? text->len
+                                   : wafcert_whole(text->data, max));
+}
+
+
+size_t
+wafcert_vprint(char *buf, size_t size, const char *fmt, va_list args)
+{
+    int     n;
+    size_t  len;
+
+    n = vsnprintf(buf, size, fmt, args);
+
+    if (n < 0) {
+        buf[0] = '\0';
+        return 0;
+    }
+
+    len = n;
+
+    if (len >= size) {
+        len = wafcert_whole((u_char *) buf, size - 1);
+        buf[len] = '\0';
+    }
+
+    return len;
+}
+
+
+/*
+ * Without the last character, if it is not all there.  What is no UTF-8 stays
+ * as it is.
+ */
+
+static size_t
+wafcert_whole(const u_char *p, size_t len)
+{
+    u_char  c;
+    size_t  n, size;
+
+    for (n = 1; n <= len && n < 4; n++) {
+        c = p[len - n];
+
+        if ((c & 0xc0) != 0x80) {
+            size = (c < 0xc0) ? 1 : (c < 0xe0) ? 2 : (c < 0xf0) ? 3 : 4;
+            return n < size ? len - n : len;
+        }
+    }
+
+    return len;
 }

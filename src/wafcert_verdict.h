@@ -205,17 +205,27 @@ const char *wafcert_warning_slug(wafcert_warning_e warning);
 const char *wafcert_warning_text(wafcert_warning_e warning);
 
 /*
- * Writes the reason and its sentence (printf format, cut at the buffer's
- * size) and clears the hint.  Always returns NGX_DECLINED, so that a check
- * can end in "return wafcert_refuse(...)".  The arguments must never be key
- * material, a token, or text taken from a PEM body.
+ * Writes the reason and its sentence (printf format, cut between characters
+ * at the buffer's size) and clears the hint.  Always returns NGX_DECLINED, so
+ * that a check can end in "return wafcert_refuse(...)".  The arguments must
+ * never be key material, a token, or text taken from a PEM body.
  */
 ngx_int_t wafcert_refuse(wafcert_verdict_t *verdict, wafcert_reason_e reason,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Replaces the reason's own hint. */
+/* Replaces the reason's own hint; it is cut likewise. */
 void wafcert_hint(wafcert_verdict_t *verdict, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/*
+ * How many bytes of the text are told, for "%.*s": at most "max", and no part
+ * of a character of UTF-8.
+ */
+int wafcert_cut(const ngx_str_t *text, size_t max);
+
+/* vsnprintf() that cuts so, too, and returns how much it has written. */
+size_t wafcert_vprint(char *buf, size_t size, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 
 #endif /* _WAFCERT_VERDICT_H_INCLUDED_ */

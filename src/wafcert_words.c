@@ -45,6 +45,8 @@ static void wafcert_words_no_ca(wafcert_writer_t *w, X509 *x509);
 static void wafcert_words_key_type(wafcert_writer_t *w,
     const wafcert_public_t *public);
 static void wafcert_words_encoding(wafcert_writer_t *w);
+static void wafcert_words_string(wafcert_writer_t *w,
+    const ASN1_STRING *string);
 static void wafcert_words_key_id(wafcert_writer_t *w);
 static void wafcert_words_constraint(wafcert_writer_t *w);
 static int wafcert_words_forbidden(wafcert_writer_t *w,
@@ -261,7 +263,7 @@ wafcert_words_missing(wafcert_writer_t *w)
     const wafcert_sent_t  *sent;
 
     wafcert_words_put(w, "%.*s, the issuer of ",
-                      (int) ngx_min(w->leaf->cert->issuer.len, 120),
+                      wafcert_cut(&w->leaf->cert->issuer, 120),
                       w->leaf->cert->issuer.data);
     wafcert_words_block(w, w->leaf);
 
@@ -399,7 +401,7 @@ wafcert_words_name(wafcert_writer_t *w, ngx_uint_t n)
     }
 
     wafcert_words_put(w, "the %s \"%.*s\"", what,
-                      (int) ngx_min(tlv.body.len, 100), tlv.body.data);
+                      wafcert_cut(&tlv.body, 100), tlv.body.data);
 }
 
 
@@ -468,18 +470,35 @@ wafcert_words_encoding(wafcert_writer_t *w)
         b = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(two, i));
 
         if (ASN1_STRING_cmp(a, b) != 0) {
-            wafcert_words_put(w, ": %s is %s \"%.*s\" there, and %s "
-                              "\"%.*s\" here",
+            wafcert_words_put(w, ": %s is ",
                               OBJ_nid2sn(OBJ_obj2nid(
-                                          X509_NAME_ENTRY_get_object(entry))),
-                              ASN1_tag2str(ASN1_STRING_type(a)),
-                              ngx_min(ASN1_STRING_length(a), 60),
-                              ASN1_STRING_get0_data(a),
-                              ASN1_tag2str(ASN1_STRING_type(b)),
-                              ngx_min(ASN1_STRING_length(b), 60),
-                              ASN1_STRING_get0_data(b));
+                                          X509_NAME_ENTRY_get_object(entry))));
+            wafcert_words_string(w, a);
+            wafcert_words_put(w, " there, and ");
+            wafcert_words_string(w, b);
+            wafcert_words_put(w, " here");
             return;
         }
+    }
+}
+
+
+/* its type, and its text: that of a BMPSTRING is in UTF-16 */
+
+static void
+wafcert_words_string(wafcert_writer_t *w, const ASN1_STRING *string)
+{
+    int        len;
+    ngx_str_t  text;
+
+    wafcert_words_put(w, "%s", ASN1_tag2str(ASN1_STRING_type(string)));
+
+    len = ASN1_STRING_to_UTF8(&text.data, string);
+
+    if (len >= 0) {
+        text.len = len;
+        wafcert_words_put(w, " \"%.*s\"", wafcert_cut(&text, 60), text.data);
+        OPENSSL_free(text.data);
     }
 }
 
@@ -649,9 +668,8 @@ wafcert_words_alone(NAME_CONSTRAINTS *constraints, GENERAL_NAME *name,
 static void
 wafcert_words_general(wafcert_writer_t *w, GENERAL_NAME *name)
 {
-    BIO   *bio;
-    char  *text;
-    long   len;
+    BIO        *bio;
+    ngx_str_t   text;
 
     bio = w->validator->bio;
 
@@ -661,9 +679,9 @@ wafcert_words_general(wafcert_writer_t *w, GENERAL_NAME *name)
         return;
     }
 
-    len = BIO_get_mem_data(bio, &text);
+    text.len = BIO_get_mem_data(bio, &text.data);
 
-    wafcert_words_put(w, "the name %.*s", (int) ngx_min(len, 100), text);
+    wafcert_words_put(w, "the name %.*s", wafcert_cut(&text, 100), text.data);
 }
 
 
@@ -695,8 +713,7 @@ wafcert_words_block(wafcert_writer_t *w, const wafcert_sent_t *sent)
 
     if (sent->cert->subject.len) {
         wafcert_words_put(w, ", %.*s",
-                          (int) ngx_min(sent->cert->subject.len, 100),
-                          sent->cert->subject.data);
+                          wafcert_x509_subject(sent->cert));
     }
 }
 
@@ -706,16 +723,11 @@ wafcert_words_block(wafcert_writer_t *w, const wafcert_sent_t *sent)
 static void
 wafcert_words_put(wafcert_writer_t *w, const char *fmt, ...)
 {
-    int      n;
     va_list  args;
 
     va_start(args, fmt);
-    n = vsnprintf(w->pos, w->end - w->pos, fmt, args);
+    w->pos += wafcert_vprint(w->pos, w->end - w->pos, fmt, args);
     va_end(args);
-
-    if (n > 0) {
-        w->pos += ngx_min(n, w->end - w->pos - 1);
-    }
 }
 
 

@@ -332,8 +332,8 @@ wafcert_x509_named(const wafcert_x509_t *cert, ngx_uint_t block,
 
     return wafcert_refuse(verdict, cert->names_reason,
                           "block %lu of content, %.*s, cannot be used: %s",
-                          (u_long) block, (int) ngx_min(cert->subject.len, 100),
-                          cert->subject.data, cert->names_fault);
+                          (u_long) block, wafcert_x509_subject(cert),
+                          cert->names_fault);
 }
 
 

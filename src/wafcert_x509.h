@@ -169,6 +169,10 @@ ngx_int_t wafcert_x509_read(wafcert_validator_t *validator,
     ngx_uint_t issuer, wafcert_verdict_t *verdict);
 void wafcert_x509_release(wafcert_x509_t *cert);
 
+/* for "%.*s" in a sentence */
+#define wafcert_x509_subject(cert)                                           \
+    wafcert_cut(&(cert)->subject, 100), (cert)->subject.data
+
 /* Refuses a leaf of which the names of hosts cannot be read. */
 ngx_int_t wafcert_x509_named(const wafcert_x509_t *cert, ngx_uint_t block,
     wafcert_verdict_t *verdict);

@@ -74,13 +74,15 @@ def date(days):
     return tlv(0x17, then.strftime('%y%m%d%H%M%SZ').encode())
 
 
-UTF8, PRINTABLE = 0x0c, 0x13
+UTF8, PRINTABLE, BMP = 0x0c, 0x13, 0x1e
 NOBODY = sequence()
 
 
 def named(common, string=UTF8):
     return sequence(*(tlv(0x31, sequence(oid(kind),
-                                         tlv(string, value.encode())))
+                                         tlv(string, value.encode(
+                                             'utf-16-be' if string == BMP
+                                             else 'utf-8'))))
                       for kind, value in (('2.5.4.6', 'NL'),
                                           ('2.5.4.3', common))))
 
@@ -347,6 +349,7 @@ SAYS = {
     'issuer-not-yet-valid': 'block 2 of content, CN=Hand.* before 20',
     'issuer-name-printable': 'block 2 .* in block 1 of content, CN=quay.*: C '
                              'is PRINTABLESTRING "NL" .* UTF8STRING "NL"',
+    'issuer-name-bmp': 'block 2 .*: C is BMPSTRING "NL" .* UTF8STRING "NL"',
     'issuer-without-name': 'block 2 of content.* issued block 1 of content',
     'issuer-key-koblitz': 'block 2 of content, CN=Hand.* secp256k1$',
     'issuer-sha1': 'block 2 of content, CN=Hand.* sha1$',
@@ -543,6 +546,8 @@ def issuers():
            days=(6, 900))
     single('issuer-name-printable', 'issuer_name_encoding', WEST,
            leaf={'issuer': named('Hand', PRINTABLE)})
+    single('issuer-name-bmp', 'issuer_name_encoding', WEST,
+           leaf={'issuer': named('Hand', BMP)})
 
     blank = ca(NOBODY, 'blank', EAST)
     case('issuer-without-name', [server(blank), blank], EAST,

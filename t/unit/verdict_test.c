@@ -207,6 +207,43 @@ test_refuse_cut(void **state)
 }
 
 
+/* "a", then characters of 2, 3 and 4 bytes */
+
+static void
+test_cut(void **state)
+{
+    int                i, n;
+    wafcert_verdict_t  verdict;
+
+    static ngx_str_t  text =
+                          ngx_string("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x8a");
+    static ngx_str_t  no_utf8 = ngx_string("\x80\x80\x80\x80\x80\xff");
+
+    static const int  told[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10 };
+
+    for (i = 0; i < 12; i++) {
+        assert_int_equal(wafcert_cut(&text, i), told[i]);
+    }
+
+    for (i = 0; i < 6; i++) {
+        assert_int_equal(wafcert_cut(&no_utf8, i), i);
+    }
+
+    /* what has no room */
+
+    for (i = 0; i < 10; i++) {
+        n = (int) sizeof(verdict.message) - 1 - i;
+
+        (void) wafcert_refuse(&verdict, WAFCERT_INTERNAL, "%0*d%s", n, 1,
+                              text.data);
+        wafcert_hint(&verdict, "%0*d%s", n, 1, text.data);
+
+        assert_int_equal(strlen(verdict.message), n + told[i]);
+        assert_int_equal(strlen(verdict.hint), n + told[i]);
+    }
+}
+
+
 /* REASONS.md has the row of each reason and warning; run from the root. */
 
 static void
@@ -258,6 +295,7 @@ main(void)
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_refuse),
         cmocka_unit_test(test_refuse_cut),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_documented)
     };
 
