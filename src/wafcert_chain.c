@@ -622,6 +622,19 @@ wafcert_chain_is_root(const wafcert_chain_t *chain, ngx_uint_t i)
 }
 
 
+ngx_uint_t
+wafcert_chain_seems_root(const wafcert_chain_t *chain,
+    const wafcert_sent_t *sent)
+{
+    ngx_uint_t  i;
+
+    i = wafcert_chain_index(chain, sent);
+
+    return sent->cert->self_signed
+           && chain->issued[i][i] == WAFCERT_ISSUED_NOT;
+}
+
+
 static void
 wafcert_chain_reach(wafcert_chain_t *chain, ngx_uint_t i)
 {
@@ -932,6 +945,7 @@ wafcert_chain_link_faults(const wafcert_walk_t *walk,
 
     if ((one->authority_id.len && two->key_id.len
          && !wafcert_chain_identified(sent, issuer))
+        || wafcert_chain_seems_root(walk->chain, sent)
         || (one->authority_named
             && wafcert_fault_authority(walk->validator, one, two)))
     {

@@ -93,6 +93,13 @@ void wafcert_chain_order(wafcert_validator_t *validator,
     wafcert_chain_t *chain, wafcert_sent_t *leaf, int64_t now,
     ngx_uint_t repair);
 
+/*
+ * Whether OpenSSL takes it for a root, and looks no further, because it is
+ * self-issued and names no other key, though another key has signed it.
+ */
+ngx_uint_t wafcert_chain_seems_root(const wafcert_chain_t *chain,
+    const wafcert_sent_t *sent);
+
 /* Refuses what was changed after it was signed: RFC 5280, 6.1.3 (a)(1). */
 ngx_int_t wafcert_chain_judge(const wafcert_chain_t *chain,
     wafcert_verdict_t *verdict);

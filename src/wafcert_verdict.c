@@ -677,8 +677,8 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
     [WAFCERT_WARN_KEY_ID_MISMATCH] = {
         "key_id_mismatch",
         "a certificate names another key identifier, or serial number, than"
-        " its issuer has, so OpenSSL does not find the issuer, though the"
-        " signature is good"
+        " its issuer has, or has its name and names none, so OpenSSL does not"
+        " find the issuer, though the signature is good"
     },
 
     [WAFCERT_WARN_ISSUER_KEY_USAGE] = {

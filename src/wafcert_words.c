@@ -508,6 +508,15 @@ wafcert_words_key_id(wafcert_writer_t *w)
 {
     const ngx_str_t  *named, *is;
 
+    if (wafcert_chain_seems_root(w->chain, w->below)) {
+        wafcert_words_put(w, "it has issued ");
+        wafcert_words_block(w, w->below);
+        wafcert_words_put(w, ", which has the same name, and no key "
+                          "identifier that tells the two apart: OpenSSL "
+                          "takes that one for a root");
+        return;
+    }
+
     named = &w->below->cert->authority_id;
     is = &w->issuer->cert->key_id;
 

@@ -312,6 +312,8 @@ def server(by, holder='server', subject='quay', days=(-5, 80), **differs):
 SAYS = {
     'wrong-key-id': 'block 2 of content, CN=Pier.* is [0-9a-f]+, and (2a)+ in '
                     'block 1 of content, CN=quay',
+    'self-issued-seems-a-root': 'block 3 of content, CN=Lighthouse.* issued '
+                                'block 2 of content, CN=Lighthouse.* a root$',
     'issuer-of-another-key': 'missing: CN=Dock,C=NL, the issuer of block 1 of '
                              'content, CN=quay.*block 2 has this name, and '
                              'another key',
@@ -728,6 +730,10 @@ def worse():
     case('self-issued-in-the-middle', [server(new), new, old], (EAST,))
     case('self-issued-upside-down', [server(new), old, new], (EAST,))
 
+    new = ca('Lighthouse', 'lamp-new', old, authority_id=None)
+    case('self-issued-seems-a-root', [server(new), new, old], EAST,
+         expect='key_id_mismatch')
+
     old = ca('Lighthouse', 'lamp-old', EAST, 0)
     new = ca('Lighthouse', 'lamp-new', old)
     case('self-issued-counts', [server(new), new, old], (EAST,),
@@ -788,7 +794,8 @@ def worse():
     case('nine-of-one-name-without-key-ids',
          [server(ring['ring-a'], **NO_IDS)]
          + [ca('Ring', at, ring[by], **NO_IDS) for at, by in pairs[:8]]
-         + [ca('Ring', 'ring-d', EAST, **NO_IDS)], EAST, kept=[1, 2, 3, 4])
+         + [ca('Ring', 'ring-d', EAST, **NO_IDS)], EAST, kept=[1, 2, 3, 4],
+         expect='key_id_mismatch')
 
     past = {'days': (-900, -6)}
     low, mid, top = (ca('Bay', 'bay'), ca('Creek', 'creek'),
