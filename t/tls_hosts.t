@@ -276,6 +276,26 @@ for my $what (sort keys %below) {
 
 cmp_ok($used{wild}, '<', 4 * $used{plain}, 'names that a wildcard covers');
 
+# names that change while a show looks at them, in a thousand turns
+
+my %pair = (few => unsigned([ @below[990 .. 999] ]), many => $below{wild});
+my $turning = put(turning => $pair{few})->{id};
+my %whole = (bound(show($turning)) => 'few');
+my @shown;
+
+for (1 .. 10) {
+    $server->request(PUT => "/$turning", "{$pair{many}{body}}");
+    $whole{bound(show($turning))} //= 'many';
+
+    my ($answer, $modified) = $server->at_once(
+        [ GET => "/$turning" ], [ PUT => "/$turning", "{$pair{few}{body}}" ]);
+
+    push @shown, $modified->verdict, $whole{bound($answer->json)} // 'mixed';
+}
+
+unlike("@shown", qr/mixed/, 'names that change while they are looked at');
+is(keys %whole, 2, 'which are of two kinds');
+
 for my $project ('project', 'other') {
     my $path = Wafcert::TLS::path($project);
 
