@@ -117,6 +117,31 @@ wafcert_der_enter(wafcert_der_t *der, ngx_uint_t tag, wafcert_der_t *inner)
 }
 
 
+ngx_uint_t
+wafcert_der_large(const ngx_str_t *oid)
+{
+    size_t    i;
+    uint32_t  number;
+
+    number = 0;
+
+    for (i = 0; i < oid->len; i++) {
+
+        if (number >> 24) {
+            return 1;
+        }
+
+        number = (number << 7) | (oid->data[i] & 0x7f);
+
+        if ((oid->data[i] & 0x80) == 0) {
+            number = 0;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 wafcert_der_strict(const ngx_str_t *bytes, ngx_uint_t *n)
 {

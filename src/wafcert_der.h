@@ -69,6 +69,9 @@ ngx_int_t wafcert_der_number(wafcert_der_t *der, ngx_str_t *number);
 ngx_int_t wafcert_der_bits(wafcert_der_t *der, ngx_uint_t tag,
     ngx_str_t *bits);
 
+/* Whether the object identifier has a number of 2^31 or more. */
+ngx_uint_t wafcert_der_large(const ngx_str_t *oid);
+
 /*
  * Whether the bytes are DER all the way down, not counting what is wrapped in
  * a string, and nested no deeper than any certificate.  Adds the number of

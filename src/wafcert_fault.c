@@ -56,6 +56,8 @@ static ngx_int_t wafcert_fault_critical(const wafcert_x509_t *cert,
     uint64_t *warnings, wafcert_verdict_t *verdict);
 static const wafcert_known_t *wafcert_fault_known(X509_EXTENSION *ext);
 static ngx_uint_t wafcert_fault_reads(X509_EXTENSION *ext);
+static ngx_uint_t wafcert_fault_large(X509_EXTENSION *ext,
+    const wafcert_known_t *known);
 static const char *wafcert_fault_name(X509_EXTENSION *ext, char *buf,
     int size);
 static ngx_uint_t wafcert_fault_no_purposes(X509 *x509);
@@ -87,6 +89,10 @@ wafcert_fault_leaf(wafcert_validator_t *validator, wafcert_x509_t *cert,
     ngx_int_t  rc;
 
     *warnings |= wafcert_fault_names(cert);
+
+    if (cert->odd_name) {
+        *warnings |= wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION);
+    }
 
     if (cert->negative) {
         *warnings |= wafcert_warning(WAFCERT_WARN_SERIAL_NEGATIVE);
@@ -184,6 +190,10 @@ wafcert_fault_extension(const wafcert_x509_t *cert, ngx_uint_t block, int n,
         *warnings |= wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION);
     }
 
+    if (wafcert_fault_large(ext, known)) {
+        *warnings |= wafcert_warning(WAFCERT_WARN_LEAF_MALFORMED_EXTENSION);
+    }
+
     return X509_EXTENSION_get_critical(ext)
            ? wafcert_fault_critical(cert, ext, known, block, warnings,
                                     verdict)
@@ -276,6 +286,66 @@ wafcert_fault_reads(X509_EXTENSION *ext)
     }
 
     return 1;
+}
+
+
+/*
+ * Whether one of the object identifiers that Go reads in it has a number that
+ * is too large for Go: its own, those of purposes, policies and methods.
+ */
+
+static ngx_uint_t
+wafcert_fault_large(X509_EXTENSION *ext, const wafcert_known_t *known)
+{
+    ngx_str_t           str;
+    wafcert_der_t       der, list, inner;
+    wafcert_tlv_t       tlv;
+    const ASN1_OBJECT  *object;
+    const ASN1_STRING  *value;
+
+    object = X509_EXTENSION_get_object(ext);
+
+    str.data = (u_char *) OBJ_get0_data(object);
+    str.len = OBJ_length(object);
+
+    if (wafcert_der_large(&str)) {
+        return 1;
+    }
+
+    if (known->nid != NID_ext_key_usage
+        && known->nid != NID_certificate_policies
+        && known->nid != NID_info_access)
+    {
+        return 0;
+    }
+
+    value = X509_EXTENSION_get_data(ext);
+
+    str.data = (u_char *) ASN1_STRING_get0_data(value);
+    str.len = ASN1_STRING_length(value);
+
+    wafcert_der_init(&der, &str);
+
+    if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &list) != NGX_OK) {
+        return 0;
+    }
+
+    while (wafcert_der_next(&list, &tlv) == NGX_OK) {
+
+        if (tlv.tag == WAFCERT_DER_SEQUENCE) {
+            wafcert_der_init(&inner, &tlv.body);
+
+            if (wafcert_der_next(&inner, &tlv) != NGX_OK) {
+                continue;
+            }
+        }
+
+        if (tlv.tag == WAFCERT_DER_OID && wafcert_der_large(&tlv.body)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -394,7 +464,7 @@ wafcert_fault_issuer(wafcert_validator_t *validator, wafcert_x509_t *cert)
 
     faults = 0;
 
-    if (cert->names_fault) {
+    if (cert->names_fault || cert->odd_name) {
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
     }
 
@@ -491,6 +561,7 @@ wafcert_fault_issuer_extension(wafcert_x509_t *cert, int n)
 
     if (X509_get_ext_by_OBJ(x509, X509_EXTENSION_get_object(ext), n) >= 0
         || !wafcert_fault_reads(ext)
+        || wafcert_fault_large(ext, known)
         || (names && wafcert_fault_odd_constraints(cert->constraints)))
     {
         faults |= wafcert_warning(WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION);
@@ -552,6 +623,9 @@ wafcert_fault_which(wafcert_x509_t *cert, wafcert_warning_e warning,
         } else if (!wafcert_fault_reads(ext)) {
             what = "cannot be read";
 
+        } else if (wafcert_fault_large(ext, wafcert_fault_known(ext))) {
+            what = "has an object identifier with a number of 2^31 or more";
+
         } else {
             what = "has no tree, or one that is no name or network";
         }
@@ -563,7 +637,11 @@ wafcert_fault_which(wafcert_x509_t *cert, wafcert_warning_e warning,
 
     (void) snprintf(buf, size, "%s",
                     cert->names_fault ? cert->names_fault
-                                : "OpenSSL takes its extensions for invalid");
+                    : cert->odd_name
+                          ? "its subject or issuer has a string with characters"
+                            " that its type has not, or a number of 2^31 or"
+                            " more"
+                          : "OpenSSL takes its extensions for invalid");
 }
 
 

@@ -708,8 +708,8 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
 
     [WAFCERT_WARN_ISSUER_MALFORMED_EXTENSION] = {
         "issuer_malformed_extension",
-        "an issuer in the chain has an extension that cannot be read, or"
-        " has one twice, and some clients refuse it"
+        "an issuer in the chain has an extension or a name that cannot be"
+        " read, or has one twice, and some clients refuse it"
     },
 
     [WAFCERT_WARN_ISSUER_KEY_TYPE] = {
@@ -739,8 +739,8 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
 
     [WAFCERT_WARN_LEAF_MALFORMED_EXTENSION] = {
         "leaf_malformed_extension",
-        "the certificate has an extension that cannot be read, and some"
-        " clients refuse it"
+        "the certificate has an extension or a name that cannot be read, and"
+        " some clients refuse it"
     },
 
     [WAFCERT_WARN_LEAF_IS_CA] = {

@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     const char  *name;
     ngx_str_t    value;
+    ngx_uint_t   tag;
 } wafcert_walk_attribute_t;
 
 
@@ -556,6 +557,7 @@ wafcert_walk_attribute(wafcert_der_t *name,
         if (wafcert_walk_same(&type->oid, &oid.body)) {
             attribute->name = type->name;
             attribute->value = value.body;
+            attribute->tag = value.tag;
             return NGX_OK;
         }
     }
@@ -565,7 +567,7 @@ wafcert_walk_attribute(wafcert_der_t *name,
 
 
 /*
- * NULL: this is more than ASCII, or has blanks that are not as they should
+ * NULL: this is more than ASCII, or than its type allows, or has blanks that are not as they should
  * be, which OpenSSL escapes, and passes over when it compares names.
  */
 
@@ -579,7 +581,9 @@ wafcert_walk_print(u_char *p, const wafcert_walk_attribute_t *attribute)
     len = attribute->value.len;
 
     if (len == 0 || data[0] == ' ' || data[0] == '#'
-        || data[len - 1] == ' ')
+        || data[len - 1] == ' '
+        || (attribute->tag == V_ASN1_PRINTABLESTRING
+            && !wafcert_x509_printable(data, len)))
     {
         return NULL;
     }
@@ -606,14 +610,16 @@ wafcert_walk_print(u_char *p, const wafcert_walk_attribute_t *attribute)
 }
 
 
-/* Whether OpenSSL takes these bytes for an object identifier. */
+/* Whether OpenSSL and Go take these bytes for an object identifier. */
 
 static ngx_uint_t
 wafcert_walk_oid(const ngx_str_t *oid)
 {
     size_t  i;
 
-    if (oid->len == 0 || (oid->data[oid->len - 1] & 0x80)) {
+    if (oid->len == 0 || (oid->data[oid->len - 1] & 0x80)
+        || wafcert_der_large(oid))
+    {
         return 0;
     }
 

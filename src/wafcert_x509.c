@@ -61,6 +61,8 @@ static ngx_int_t wafcert_x509_names(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
 static ngx_int_t wafcert_x509_name(BIO *bio, const X509_NAME *name,
     ngx_str_t *text);
+static ngx_uint_t wafcert_x509_odd_name(const X509_NAME *name);
+static ngx_uint_t wafcert_x509_odd_string(const ASN1_STRING *string);
 static ngx_uint_t wafcert_x509_utf8(const u_char *p, size_t len);
 static void wafcert_x509_self(wafcert_x509_t *cert);
 static void wafcert_x509_extensions(wafcert_x509_t *cert);
@@ -805,7 +807,100 @@ wafcert_x509_names(wafcert_validator_t *validator, wafcert_x509_t *cert)
         return NGX_ERROR;
     }
 
+    cert->odd_name = wafcert_x509_odd_name(subject)
+                     || wafcert_x509_odd_name(issuer);
+
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+wafcert_x509_odd_name(const X509_NAME *name)
+{
+    int                     i;
+    ngx_str_t               oid;
+    const ASN1_OBJECT      *object;
+    const X509_NAME_ENTRY  *entry;
+
+    for (i = 0; i < X509_NAME_entry_count(name); i++) {
+        entry = X509_NAME_get_entry(name, i);
+        object = X509_NAME_ENTRY_get_object(entry);
+
+        oid.data = (u_char *) OBJ_get0_data(object);
+        oid.len = OBJ_length(object);
+
+        if (wafcert_der_large(&oid)
+            || wafcert_x509_odd_string(X509_NAME_ENTRY_get_data(entry)))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* whether it has what its type has not, or is of one that Go does not know */
+
+static ngx_uint_t
+wafcert_x509_odd_string(const ASN1_STRING *string)
+{
+    size_t         i, len;
+    const u_char  *p;
+
+    p = ASN1_STRING_get0_data(string);
+    len = ASN1_STRING_length(string);
+
+    switch (ASN1_STRING_type(string)) {
+
+    case V_ASN1_PRINTABLESTRING:
+        return !wafcert_x509_printable(p, len);
+
+    case V_ASN1_UTF8STRING:
+        return !wafcert_x509_utf8(p, len);
+
+    case V_ASN1_IA5STRING:
+
+        for (i = 0; i < len && p[i] < 0x80; i++) { /* void */ }
+
+        return i < len;
+
+    case V_ASN1_NUMERICSTRING:
+
+        for (i = 0; i < len; i++) {
+            if (p[i] != ' ' && (p[i] < '0' || p[i] > '9')) {
+                break;
+            }
+        }
+
+        return i < len;
+
+    case V_ASN1_T61STRING:
+    case V_ASN1_BMPSTRING:
+        return 0;
+
+    default:
+        return 1;
+    }
+}
+
+
+/* "*" and "&" are none of its characters, and common */
+
+ngx_uint_t
+wafcert_x509_printable(const u_char *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z')
+              || (p[i] && strchr(" '()+,-./0123456789:=?*&", p[i]))))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -90,6 +90,8 @@ typedef struct {
     unsigned                usable:1;       /* some client asks for a host */
     unsigned                judged:1;       /* "faults" are known */
     unsigned                negative:1;     /* the serial number is */
+    unsigned                odd_name:1;     /* subject or issuer: Go cannot */
+                                            /* read it, and OpenSSL can */
     unsigned                walked:1;       /* read without OpenSSL */
     unsigned                cached:1;
 
@@ -181,6 +183,9 @@ void wafcert_x509_cache_free(wafcert_validator_t *validator);
 /* Makes "x509" if it is not there.  NGX_DECLINED: OpenSSL refuses it. */
 ngx_int_t wafcert_x509_open(wafcert_validator_t *validator,
     wafcert_x509_t *cert);
+
+/* Whether the bytes are what a PrintableString may have, or Go lets it. */
+ngx_uint_t wafcert_x509_printable(const u_char *p, size_t len);
 
 /* By the names alone.  Both were walked, or both have "x509". */
 ngx_uint_t wafcert_x509_issued(const wafcert_x509_t *cert,

@@ -215,6 +215,10 @@ def alternatives(*names):
     return extension('2.5.29.17', sequence(*names))
 
 
+def policy(dotted):
+    return extension('2.5.29.32', sequence(sequence(oid(dotted))))
+
+
 def own_id(value, critical=False):
     return extension('2.5.29.14', octets(value), critical)
 
@@ -352,6 +356,14 @@ SAYS = {
     'issuer-name-printable': 'block 2 .* in block 1 of content, CN=quay.*: C '
                              'is PRINTABLESTRING "NL" .* UTF8STRING "NL"',
     'issuer-name-bmp': 'block 2 .*: C is BMPSTRING "NL" .* UTF8STRING "NL"',
+    'issuer-name-not-printable': 'block 2 of content, CN=Hand_.* subject or '
+                                 'issuer has a string',
+    'issuer-policy-large': 'block 2 .*Certificate Policies" has an object '
+                           'identifier with a number of 2\\^31',
+    'leaf-name-not-printable': 'block 1 of content, CN=quay_.* subject or '
+                               'issuer has a string',
+    'leaf-extension-large': 'block 1 .*"1.3.6.1.4.1.2147483648" has an object '
+                            'identifier with a number of 2\\^31',
     'issuer-without-name': 'block 2 of content.* issued block 1 of content',
     'issuer-key-koblitz': 'block 2 of content, CN=Hand.* secp256k1$',
     'issuer-sha1': 'block 2 of content, CN=Hand.* sha1$',
@@ -551,6 +563,15 @@ def issuers():
     single('issuer-name-bmp', 'issuer_name_encoding', WEST,
            leaf={'issuer': named('Hand', BMP)})
 
+    hand = ca(named('Hand_', PRINTABLE), 'hand', EAST)
+    case('issuer-name-not-printable', [server(hand), hand], (EAST,),
+         expect='issuer_malformed_extension')
+    single('issuer-policy-large', 'issuer_malformed_extension', EAST,
+           sure=True, more=[policy('1.2.2147483648')])
+    case('issuer-policy-as-large-as-can-be', [server(
+        ca('Hand', 'hand', EAST, more=[policy('1.2.2147483647')])),
+        ca('Hand', 'hand', EAST, more=[policy('1.2.2147483647')])], (EAST,))
+
     blank = ca(NOBODY, 'blank', EAST)
     case('issuer-without-name', [server(blank), blank], EAST,
          expect='issuer_name_empty')
@@ -610,6 +631,10 @@ def leaves():
            names=extension('2.5.29.17', b''))
     single('leaf-info-access-unreadable', 'leaf_malformed_extension',
            more=[extension(INFO_ACCESS, SPOILED)])
+    single('leaf-name-not-printable', 'leaf_malformed_extension',
+           subject=named('quay_', PRINTABLE))
+    single('leaf-extension-large', 'leaf_malformed_extension',
+           more=[extension('1.3.6.1.4.1.2147483648', b'\x05\x00')])
     single('leaf-must-staple', 'must_staple',
            more=[extension('1.3.6.1.5.5.7.1.24', STAPLE)])
     single('leaf-must-staple-critical', 'cert_critical_extension!',

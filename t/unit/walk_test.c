@@ -240,8 +240,10 @@ test_walk(void **state)
     } rows[] = {
         { "EC", 0, V_ASN1_UTF8STRING, "A, \"B\" + #1", 0, names,
           "20491231235959Z", 1 },
-        { "RSA", 1, V_ASN1_PRINTABLESTRING, "Example; Inc.", 0, names,
+        { "RSA", 1, V_ASN1_PRINTABLESTRING, "Example, Inc.", 0, names,
           "20500101000000Z", 1 },
+        { "not printable", 0, V_ASN1_PRINTABLESTRING, "Example; Inc.", 0,
+          names, "20491231235959Z", 0 },
         { "Ed25519", 2, V_ASN1_IA5STRING, "<x>=\\y", 0, names,
           "99991231235959Z", 1 },
         { "no names", 0, V_ASN1_UTF8STRING, "Example", 0, NULL,
