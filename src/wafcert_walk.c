@@ -240,7 +240,9 @@ wafcert_walk_time(wafcert_der_t *der, int64_t *ms)
 
     *ms = INT64_MIN;
 
-    if (ASN1_STRING_set(time, tlv.body.data, (int) tlv.body.len)) {
+    if (ASN1_STRING_set(time, tlv.body.data, (int) tlv.body.len)
+        && wafcert_x509_whole_time(time))
+    {
         *ms = wafcert_x509_time(time);
     }
 

@@ -72,6 +72,11 @@ static void wafcert_x509_asn1_string(const ASN1_STRING *string,
     ngx_str_t *str);
 
 
+static const char  wafcert_x509_odd_date[] =
+    "has a date without seconds, or with a fraction or a zone beside them,"
+    " which no client accepts";
+
+
 ngx_int_t
 wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
     const ngx_str_t *der, ngx_uint_t block, ngx_uint_t issuer,
@@ -123,7 +128,15 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
         wafcert_x509_free(cert);
 
         if (rc == NGX_DECLINED && fault) {
-            return wafcert_x509_malformed(der, block, fault, verdict);
+            (void) wafcert_x509_malformed(der, block, fault, verdict);
+
+            if (fault == wafcert_x509_odd_date) {
+                wafcert_hint(verdict, "have the certificate issued anew: RFC "
+                             "5280, 4.1.2.5, has seconds and a \"Z\" in a "
+                             "date, and nothing else");
+            }
+
+            return NGX_DECLINED;
         }
 
         return rc;
@@ -365,6 +378,14 @@ wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
 
     if (cert->not_before == INT64_MIN || cert->not_after == INT64_MIN) {
         *fault = "has a date that is none";
+        return NGX_DECLINED;
+    }
+
+    if (!validator->stored
+        && (!wafcert_x509_whole_time(X509_get0_notBefore(cert->x509))
+            || !wafcert_x509_whole_time(X509_get0_notAfter(cert->x509))))
+    {
+        *fault = wafcert_x509_odd_date;
         return NGX_DECLINED;
     }
 
@@ -735,6 +756,21 @@ wafcert_x509_time(const ASN1_TIME *time)
 
     return (((days * 24 + tm.tm_hour) * 60 + tm.tm_min) * 60 + tm.tm_sec)
            * 1000;
+}
+
+
+/* RFC 5280, 4.1.2.5; OpenSSL reads others, and accepts none of them */
+
+ngx_uint_t
+wafcert_x509_whole_time(const ASN1_TIME *time)
+{
+    int  len;
+
+    len = (ASN1_STRING_type(time) == V_ASN1_UTCTIME)
+          ? sizeof("YYMMDDHHMMSSZ") - 1 : sizeof("YYYYMMDDHHMMSSZ") - 1;
+
+    return ASN1_STRING_length(time) == len
+           && ASN1_STRING_get0_data(time)[len - 1] == 'Z';
 }
 
 

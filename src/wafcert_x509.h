@@ -194,6 +194,9 @@ ngx_uint_t wafcert_x509_issued(const wafcert_x509_t *cert,
 /* In ms since 1970 UTC; INT64_MIN: it is none. */
 int64_t wafcert_x509_time(const ASN1_TIME *time);
 
+/* Whether it is written as certificates have it. */
+ngx_uint_t wafcert_x509_whole_time(const ASN1_TIME *time);
+
 /* As it is told: "2027-06-30T12:00:00Z". */
 void wafcert_x509_date(int64_t ms, char *buf, size_t size);
 

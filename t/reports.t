@@ -10,6 +10,7 @@ use Digest::SHA qw(sha256_hex);
 use File::Temp ();
 use IO::Compress::Gzip qw(gzip);
 use JSON::PP ();
+use MIME::Base64 ();
 use Test::More;
 
 use lib 't/lib';
@@ -243,6 +244,8 @@ subtest 'cryptography#13118, haproxy#2166: another label than the key' => sub {
         [ rsa => 'rsa.pkcs1', 'EC PRIVATE KEY' ],
         [ ec => 'ec.sec1', 'PRIVATE KEY' ],
         [ ec => 'ec.sec1', 'RSA PRIVATE KEY' ],
+        [ rsa => 'rsa.key', 'ENCRYPTED PRIVATE KEY' ],
+        [ ec => 'ec.sec1', 'OPENSSH PRIVATE KEY' ],
     );
 
     for (@keys) {
@@ -256,6 +259,10 @@ subtest 'cryptography#13118, haproxy#2166: another label than the key' => sub {
     my $answer = $server->request(POST => '', body(
         name => \'relabelled', content => 'ec.chain',
         key => relabel('ec.sec1', 'PRIVATE KEY')));
+
+    refused(try(pair => 'ed', key => armour($_, der_of(openssh('ed')))),
+            'key_type', "OpenSSH's own format", 'ssh-keygen')
+        for 'PRIVATE KEY', 'RSA PRIVATE KEY', 'EC PRIVATE KEY';
 
     is(openssl_key($answer->json->{key}), openssl_key(text('ec.key')),
        'it is returned with the label that it should have');
@@ -419,6 +426,14 @@ subtest 'openssl#9134, agent-rs#457: Ed25519 of older ring and rcgen' => sub {
     refused(try(pair => 'ed', key => pkcs8_ring('ed', 'ed2')),
             'key_inconsistent', 'the public key beside it', '-check');
 
+    my ($seed, $public) = map { substr der_of($_), -32 } 'ed.key', 'ed.pub';
+
+    refused(try(pair => 'ed', key => pkcs8_as('ed.key', tlv(4, $seed
+                                                        . $public))),
+            'key_der', 'public half behind its 32 bytes', 'RFC 8410');
+    refused(try(pair => 'ed', key => pkcs8_as('ed.key', $seed)),
+            'key_der', 'without the OCTET STRING', 'RFC 8410');
+
     my $answer = $server->request(POST => '', body(
         name => \'ring', content => 'ed.chain',
         key => pkcs8_ring('ed', 'ed')));
@@ -574,6 +589,9 @@ subtest 'BEGIN and END in small letters' => sub {
                 'block 1 \(CERTIFICATE\).*END line.*capitals', 'END line');
     }
 
+    taken(try(content => edit('rsa.chain', sub { s/E-----$/E------/gm })),
+          'a dash too many is none');
+
     for my $edit (sub { s/BEGIN CERTIFICATE/Begin Certificate/ },
                   sub { s/BEGIN/begin/ }, sub { s/BEGIN CERT/BEGIN Cert/ })
     {
@@ -622,6 +640,56 @@ subtest 'numbered lines, quoted ones, and a diff' => sub {
     taken(try(content => [ edit('ec.crt', sub { s/^/# /gm }), 'rsa.chain' ]),
           'a block that is a comment');
 };
+
+
+subtest 'nogotofail#106, xrootd#1970: dates that are not whole' => sub {
+    my $pair = certificate(hosts => [ 'dates.test' ], chain => 0);
+
+    for my $date (tlv(0x18, '203001010000Z'), tlv(0x17, '3001010000Z'),
+                  tlv(0x17, '300101000000+0100'),
+                  tlv(0x18, '20500101000000.5Z'), tlv(0x18, '20500101000000'))
+    {
+        refused(create($server, 'project', 'dates', lasting($pair, $date),
+                       '?dry_run=true'),
+                'content_der', 'block 1 of content.* date', 'anew|damaged');
+    }
+
+    my %good = (tlv(0x18, '99991231235900Z') => '253402300740000',
+                tlv(0x18, '20300101000000Z') => '1893456000000',
+                tlv(0x17, '300101000000Z') => '1893456000000');
+
+    is(create($server, 'project', 'dates', lasting($pair, $_),
+              '?dry_run=true')->json->{expire_time}, $good{$_}, substr $_, 2)
+        for sort keys %good;
+};
+
+
+# The key with another one for what is in its OCTET STRING.
+sub pkcs8_as {
+    my ($name, $octets) = @_;
+
+    my ($version, $algorithm) = Wafcert::Broken::members(der_of($name));
+
+    return armour('PRIVATE KEY', tlv(0x30, tlv(@$version), tlv(@$algorithm),
+                                     tlv(4, $octets)));
+}
+
+
+# The leaf with another end of its validity.
+sub lasting {
+    my ($pair, $date) = @_;
+
+    my ($tbs, @rest) = Wafcert::Broken::members(der_of(\$pair->{chain}));
+    my @tbs = Wafcert::Broken::members(tlv(@$tbs));
+
+    $tbs[4][1] = tlv(@{(Wafcert::Broken::members(tlv(@{$tbs[4]})))[0]})
+                 . $date;
+    $tbs = tlv(0x30, map { tlv(@$_) } @tbs);
+
+    return Wafcert::TLS::pair(
+        ${armour('CERTIFICATE', tlv(0x30, $tbs, map { tlv(@$_) } @rest))},
+        '', $pair->{key});
+}
 
 
 # A CA of the fixtures by another one, valid from and to so many seconds from
