@@ -10,6 +10,7 @@
 #include "wafcert_key.h"
 
 
+static void wafcert_private_types(wafcert_pem_t *pem);
 static ngx_int_t wafcert_private_choose(wafcert_private_t *private,
     const wafcert_pem_t *pem, wafcert_verdict_t *verdict);
 static ngx_uint_t wafcert_private_is(wafcert_pem_type_e type);
@@ -31,6 +32,8 @@ static ngx_int_t wafcert_algo_judge(const wafcert_private_t *private,
 static ngx_int_t wafcert_pkcs1_read(wafcert_private_t *private,
     const wafcert_pem_block_t *block, const ngx_str_t *der,
     wafcert_verdict_t *verdict);
+static ngx_int_t wafcert_pkcs1_lacks(const wafcert_private_t *private,
+    ngx_uint_t member, wafcert_reason_e reason, wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_pkcs1_judge(const wafcert_private_t *private,
     wafcert_verdict_t *verdict);
 static ngx_int_t wafcert_sec1_read(wafcert_private_t *private,
@@ -66,6 +69,8 @@ wafcert_private_read(wafcert_private_t *private, wafcert_pem_t *pem,
     wafcert_pem_block_t  *block;
 
     ngx_memzero(private, sizeof(wafcert_private_t));
+
+    wafcert_private_types(pem);
 
     rc = wafcert_private_choose(private, pem, verdict);
     if (rc != NGX_OK) {
@@ -108,20 +113,10 @@ static ngx_int_t
 wafcert_private_members(wafcert_private_t *private,
     wafcert_pem_block_t *block, wafcert_verdict_t *verdict)
 {
-    char                words[96];
-    wafcert_pem_type_e  type;
+    char  words[96];
 
     if (wafcert_der_whole(&block->der, words, sizeof(words)) != NGX_OK) {
         return wafcert_private_malformed(private, block, words, verdict);
-    }
-
-    /* by what it holds, as OpenSSL does: labels are changed by hand */
-
-    if (wafcert_der_what(&block->der, &type)
-        && (type == WAFCERT_PEM_PKCS8 || type == WAFCERT_PEM_PKCS1
-            || type == WAFCERT_PEM_SEC1))
-    {
-        block->type = type;
     }
 
     switch (block->type) {
@@ -146,6 +141,32 @@ wafcert_private_free(wafcert_private_t *private)
 {
     EVP_PKEY_free(private->pkey);
     private->pkey = NULL;
+}
+
+
+/*
+ * A key is what it holds, as for OpenSSL: labels are changed by hand.  Of those
+ * that Proc-Type says are encrypted there is no DER.
+ */
+
+static void
+wafcert_private_types(wafcert_pem_t *pem)
+{
+    ngx_uint_t            i;
+    wafcert_pem_type_e    type;
+    wafcert_pem_block_t  *block;
+
+    for (i = 0; i < pem->nblocks; i++) {
+        block = &pem->blocks[i];
+
+        if (wafcert_private_is(block->type)
+            && wafcert_der_what(&block->der, &type)
+            && (type == WAFCERT_PEM_PKCS8 || type == WAFCERT_PEM_PKCS1
+                || type == WAFCERT_PEM_SEC1))
+        {
+            block->type = type;
+        }
+    }
 }
 
 
@@ -530,10 +551,11 @@ wafcert_pkcs1_read(wafcert_private_t *private,
     const wafcert_pem_block_t *block, const ngx_str_t *der,
     wafcert_verdict_t *verdict)
 {
-    char           words[96];
-    ngx_str_t      version;
-    ngx_uint_t     i;
-    wafcert_der_t  outer, inner;
+    char                words[96];
+    ngx_str_t           version;
+    ngx_uint_t          i;
+    wafcert_der_t       outer, inner;
+    wafcert_pem_type_e  type;
 
     wafcert_der_init(&outer, der);
 
@@ -571,6 +593,12 @@ wafcert_pkcs1_read(wafcert_private_t *private,
             continue;
         }
 
+        if (i > WAFCERT_RSA_D && wafcert_der_end(&inner)
+            && wafcert_der_what(der, &type) == NULL)
+        {
+            return wafcert_pkcs1_lacks(private, i, WAFCERT_KEY_DER, verdict);
+        }
+
         (void) snprintf(words, sizeof(words),
                         wafcert_der_end(&inner) ? "ends before the %s"
                                  : "has a %s that is negative or not minimal",
@@ -585,11 +613,34 @@ wafcert_pkcs1_read(wafcert_private_t *private,
                                          verdict);
     }
 
+    for (i = WAFCERT_RSA_D; i < WAFCERT_RSA_MEMBERS; i++) {
+        if (private->rsa[i].len == 0) {
+            return wafcert_pkcs1_lacks(private, i, WAFCERT_KEY_INCONSISTENT,
+                                       verdict);
+        }
+    }
+
     private->public.modulus = private->rsa[WAFCERT_RSA_N];
     private->public.exponent = private->rsa[WAFCERT_RSA_E];
     private->public.bits = wafcert_number_bits(&private->public.modulus);
 
     return wafcert_pkcs1_judge(private, verdict);
+}
+
+
+/* Some programs write the modulus and the exponents alone, or zeros. */
+
+static ngx_int_t
+wafcert_pkcs1_lacks(const wafcert_private_t *private, ngx_uint_t member,
+    wafcert_reason_e reason, wafcert_verdict_t *verdict)
+{
+    (void) wafcert_refuse(verdict, reason,
+                          "block %lu of key is an RSA key that lacks its %s",
+                          (u_long) private->block, wafcert_rsa_names[member]);
+    wafcert_hint(verdict, "export the key again with its primes and CRT "
+                 "values, which can be computed from the others");
+
+    return NGX_DECLINED;
 }
 
 
@@ -752,6 +803,22 @@ wafcert_ed25519_read(wafcert_private_t *private,
     wafcert_tlv_t  tlv;
 
     wafcert_der_init(&outer, der);
+
+    if (der->len == 32 || der->len == 64
+        || (der->len == 66 && der->data[0] == WAFCERT_DER_OCTETS
+            && der->data[1] == 64))
+    {
+        (void) wafcert_refuse(verdict, WAFCERT_KEY_DER,
+                              "block %lu of key is an Ed25519 key that some "
+                              "library wrote in a way of its own: %s",
+                              (u_long) private->block,
+                              der->len == 32 ? "without the OCTET STRING "
+                              "around its 32 bytes"
+                              : "with its public half behind its 32 bytes");
+        wafcert_hint(verdict, "export the key again as PKCS#8 (RFC 8410), so "
+                     "that OpenSSL reads it: openssl pkey -in key.pem -noout");
+        return NGX_DECLINED;
+    }
 
     if (wafcert_der_get(&outer, WAFCERT_DER_OCTETS, &tlv) != NGX_OK
         || !wafcert_der_end(&outer)

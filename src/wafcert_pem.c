@@ -292,7 +292,10 @@ wafcert_pem_begin_line(wafcert_pem_reader_t *r, const u_char *p,
         r->repaired = 1;
     }
 
-    r->p = last + WAFCERT_PEM_DASHES;
+    /* a dash too many, but not those of a line that was joined to it */
+
+    r->p = last + (after < 2 * WAFCERT_PEM_DASHES ? after
+                                                  : WAFCERT_PEM_DASHES);
 
     return NGX_OK;
 }
@@ -635,6 +638,15 @@ wafcert_pem_der(wafcert_pem_reader_t *r, wafcert_pem_block_t *block)
            && block->type != WAFCERT_PEM_PKCS1
            && block->type != WAFCERT_PEM_SEC1))
     {
+        return NGX_OK;
+    }
+
+    if (r->member == WAFCERT_MEMBER_KEY
+        && block->der.len > sizeof("openssh-key-v1")
+        && memcmp(block->der.data, "openssh-key-v1", sizeof("openssh-key-v1"))
+           == 0)
+    {
+        block->type = WAFCERT_PEM_OPENSSH;
         return NGX_OK;
     }
 

@@ -664,6 +664,27 @@ subtest 'nogotofail#106, xrootd#1970: dates that are not whole' => sub {
 };
 
 
+subtest 'openssl#10634, openssl#16271: RSA keys without primes' => sub {
+    my %zero = map { $_ => sub { $_ = "\0" } } 3 .. 8;
+    my ($version, @numbers) = map { tlv(@$_) } Wafcert::Broken::members(
+                                                   der_of('rsa.pkcs1'));
+
+    for ([ 'first prime', 4 .. 8 ], [ 'first CRT exponent', 6 .. 8 ],
+         [ 'CRT coefficient', 8 ], [ 'private exponent', 3 ])
+    {
+        my ($what, @n) = @$_;
+
+        refused(try(key => rsa_key('rsa.pkcs1', { map { $_ => $zero{$_} }
+                                                      @n })),
+                'key_inconsistent', "lacks its $what", 'CRT values');
+    }
+
+    refused(try(key => armour('RSA PRIVATE KEY',
+                              tlv(0x30, $version, @numbers[0 .. 2]))),
+            'key_der', 'lacks its first prime', 'CRT values');
+};
+
+
 # The key with another one for what is in its OCTET STRING.
 sub pkcs8_as {
     my ($name, $octets) = @_;
