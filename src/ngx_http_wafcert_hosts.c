@@ -318,9 +318,19 @@ ngx_http_wafcert_serves_name(ngx_http_request_t *r, ngx_str_t *arg,
     if (ngx_wafcert_name_init(wlcf->shm_zone->data, name, host, dst - host)
         != NGX_OK)
     {
-        return wafcert_refuse(&ctx->verdict, WAFCERT_SERVES_ILLEGAL,
+        (void) wafcert_refuse(&ctx->verdict, WAFCERT_SERVES_ILLEGAL,
                               "the parameter serves is not the name or "
                               "address of a host alone");
+
+        for (src = host; src < dst; src++) {
+            if (*src >= 0x80) {
+                wafcert_hint(&ctx->verdict, "write a name that is not ASCII "
+                             "as certificates have it, with \"xn--\"");
+                break;
+            }
+        }
+
+        return NGX_DECLINED;
     }
 
     return NGX_OK;

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <openssl/x509v3.h>
 #include "wafcert_der.h"
+#include "wafcert_name.h"
 #include "wafcert_siphash.h"
 #include "wafcert_x509.h"
 
@@ -396,7 +397,7 @@ static ngx_uint_t
 wafcert_hosts_usable(const u_char *data, size_t len)
 {
     u_char  c, last;
-    size_t  i;
+    size_t  i, label;
 
     if (len > 2 && data[0] == '*' && data[1] == '.') {
         data += 2;
@@ -404,6 +405,7 @@ wafcert_hosts_usable(const u_char *data, size_t len)
     }
 
     last = '.';
+    label = 0;
 
     for (i = 0; i < len; i++) {
         c = ngx_tolower(data[i]);
@@ -411,6 +413,12 @@ wafcert_hosts_usable(const u_char *data, size_t len)
         if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
             && c != '_' && (c != '.' || last == '.'))
         {
+            return 0;
+        }
+
+        label = (c == '.') ? 0 : label + 1;
+
+        if (label > WAFCERT_LABEL_MAX) {
             return 0;
         }
 

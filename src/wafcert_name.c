@@ -100,7 +100,7 @@ wafcert_name_address(ngx_str_t *host, const u_char *p, size_t len)
 static ngx_uint_t
 wafcert_name_legal(const u_char *p, size_t len)
 {
-    size_t  i;
+    size_t  i, label;
     u_char  c, prev;
 
     if (len == 0 || len > WAFCERT_HOST_MAX) {
@@ -108,15 +108,21 @@ wafcert_name_legal(const u_char *p, size_t len)
     }
 
     prev = '.';
+    label = 0;
 
     for (i = 0; i < len; i++) {
-
         c = ngx_tolower(p[i]);
 
         if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
             && c != '_' && (c != '.' || prev == '.')
             && (c != '*' || i != 0 || len < 3 || p[1] != '.'))
         {
+            return 0;
+        }
+
+        label = (c == '.') ? 0 : label + 1;
+
+        if (label > WAFCERT_LABEL_MAX) {
             return 0;
         }
 

@@ -15,15 +15,19 @@
 /* The names of hosts, as servers and certificates have them. */
 
 
-#define WAFCERT_HOST_MAX  255
-#define WAFCERT_HOST_BUF  (2 * (WAFCERT_HOST_MAX + 1))
+#define WAFCERT_HOST_MAX   255
+#define WAFCERT_HOST_BUF   (2 * (WAFCERT_HOST_MAX + 1))
+
+/* RFC 1035, 2.3.4 */
+#define WAFCERT_LABEL_MAX  63
 
 
 /*
  * Writes the name in lower case, and without its last dot, and the wildcard
  * that covers it, or none, into "buf", which has WAFCERT_HOST_BUF bytes; an
  * IPv6 address as inet_ntop() does.  Each of the two ends with a NUL byte.
- * NGX_DECLINED: it is no name, since it is too long, has an empty label, other
+ * NGX_DECLINED: it is no name, since it is too long, or has a label that is
+ * empty or too long, other
  * characters than letters, digits, "-" and "_", or a "*" that is not its first
  * label.
  */

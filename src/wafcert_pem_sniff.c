@@ -82,6 +82,8 @@ static const wafcert_pem_start_t  wafcert_pem_starts[] = {
     { "http://", WAFCERT_PEM_IS_NONE, "a URL", WAFCERT_PEM_FILE },
     { "https://", WAFCERT_PEM_IS_NONE, "a URL", WAFCERT_PEM_FILE },
     { "file:", WAFCERT_PEM_IS_NONE, "the URL of a file", WAFCERT_PEM_FILE },
+    { "data:", WAFCERT_PEM_IS_NONE, "a data: URL",
+      "send what is encoded in it: sed 's/.*,//' url | base64 -d" },
     { "@", WAFCERT_PEM_IS_NONE, "a reference to a file (@)",
       WAFCERT_PEM_FILE },
     { "${", WAFCERT_PEM_IS_NONE, "a template that was not expanded",

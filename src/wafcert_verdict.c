@@ -764,8 +764,9 @@ static const wafcert_warning_t  wafcert_warnings[WAFCERT_WARNINGS] = {
     [WAFCERT_WARN_HOST_UNUSABLE] = {
         "host_unusable",
         "a host of the certificate is one that no client asks for: a dot at"
-        " its end, an address in words, or a star that is not the whole"
-        " first label"
+        " its end, an address in words, a star that is not the whole first"
+        " label, a label of more than 63 characters, or other characters than"
+        " letters, digits, hyphens and underscores"
     },
 
     [WAFCERT_WARN_SERIAL_NEGATIVE] = {

@@ -685,6 +685,44 @@ subtest 'openssl#10634, openssl#16271: RSA keys without primes' => sub {
 };
 
 
+subtest 'mitmproxy#6536: a label of 64 characters' => sub {
+    my $label = 'a' x 63;
+    my $answer = create($server, 'project', 'label',
+                        unsigned([ "a$label.test", "$label.test" ],
+                                 from => -50));
+
+    is(warned($answer), 'chain_incomplete host_unusable', 'warned');
+    like(says($answer, 'host_unusable'), qr/"a$label\.test"/, 'quoted');
+    is(bound($answer->json->{id}), "$label.test", 'one of 63 is bound');
+    refused($server->request(GET => "?serves=a$label.test"),
+            'serves_illegal', 'serves', 'www');
+};
+
+
+subtest 'caddy#7729, aspnetcore#69395: a name that is not ASCII' => sub {
+    my $name = "m\xc3\xbcnchen.test";
+    my $answer = create($server, 'project', 'idn',
+                        unsigned([ $name, 'xn--mnchen-3ya.test' ],
+                                 from => -50));
+
+    is(warned($answer), 'chain_incomplete host_unusable san_malformed',
+       'warned');
+    is(bound($answer->json->{id}), 'xn--mnchen-3ya.test', 'what is bound');
+
+    refused($server->request(GET => "?serves=$_"), 'serves_illegal',
+            'serves', 'xn--')
+        for $name, $name =~ s/([^ -~])/sprintf '%%%02X', ord $1/ger;
+};
+
+
+subtest 'aerospike-prometheus-exporter#42: a data: URL' => sub {
+    my $url = 'data:application/x-pem-file;base64,'
+              . MIME::Base64::encode(text('rsa.chain'), '');
+
+    refused(try(content => \$url), 'content_no_pem', 'a data: URL', 'base64');
+};
+
+
 # The key with another one for what is in its OCTET STRING.
 sub pkcs8_as {
     my ($name, $octets) = @_;
