@@ -150,6 +150,9 @@ sub none_in_log {
     ok($server->log =~ qr/\[error\].* open\(\) ".*\*+.*" failed .*, client:/,
          'the name of a file');
 
+    ok($server->log !~ qr/http script (?:var|capture): "[^*"]/,
+       'of no variable the value, which may be made of one');
+
     # a value may end nothing
 
     for my $value ("$token\"", "\"$token", "a\"b: $token") {
