@@ -659,15 +659,18 @@ wafcert_json_strangers(wafcert_warned_t *warned,
     char        numbers[80];
     ngx_uint_t  n;
 
-    (void) wafcert_json_numbers(numbers, sizeof(numbers), record,
-                                WAFCERT_BLOCK_STRANGER, &n);
-
-    if (warned->between && n) {
-        warned->value.len += snprintf(warned->buf + warned->value.len,
-                                      sizeof(warned->buf) - warned->value.len,
-                                      "; left out: block%s %s",
-                                      n > 1 ? "s" : "", numbers);
+    if (warned->between == NULL
+        || wafcert_json_numbers(numbers, sizeof(numbers), record,
+                                WAFCERT_BLOCK_STRANGER, &n)
+           == 0)
+    {
+        return;
     }
+
+    warned->value.len += snprintf(warned->buf + warned->value.len,
+                                  sizeof(warned->buf) - warned->value.len,
+                                  "; left out: block%s %s", n > 1 ? "s" : "",
+                                  numbers);
 }
 
 

@@ -128,7 +128,7 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
         wafcert_x509_free(cert);
 
         if (rc == NGX_DECLINED && fault) {
-            (void) wafcert_x509_malformed(der, block, fault, verdict);
+            rc = wafcert_x509_malformed(der, block, fault, verdict);
 
             if (fault == wafcert_x509_odd_date) {
                 wafcert_hint(verdict, "have the certificate issued anew: RFC "
@@ -136,7 +136,7 @@ wafcert_x509_read(wafcert_validator_t *validator, wafcert_x509_t **result,
                              "date, and nothing else");
             }
 
-            return NGX_DECLINED;
+            return rc;
         }
 
         return rc;
