@@ -11,7 +11,7 @@
  * that WAFCERT_TURNS names; then the number of turns, and their sum.  The file
  * is emptied of them by whoever asks.
  *
- * The module's calls get here by names that bench/turns gives them: those of
+ * The module's calls get here by names that bench/worst gives them: those of
  * nginx itself would come first.
  */
 
