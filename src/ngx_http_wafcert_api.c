@@ -894,6 +894,10 @@ ngx_http_wafcert_show_current(ngx_http_request_t *r,
  * What was stored by an older version is exempt from the rules that came
  * after it; what they have against it is told.  Of others it is found out
  * again what their warnings are about.  NGX_AGAIN: as a write.
+ *
+ * It is for show alone.  The API has warnings in answers about one certificate;
+ * the items of a list have none, of old records or new ones, for a list may
+ * have thousands, and to judge them takes a worker seconds.
  */
 
 static ngx_int_t

@@ -638,9 +638,9 @@ wafcert_fault_which(wafcert_x509_t *cert, wafcert_warning_e warning,
     (void) snprintf(buf, size, "%s",
                     cert->names_fault ? cert->names_fault
                     : cert->odd_name
-                          ? "its subject or issuer has a string with characters"
-                            " that its type has not, or a number of 2^31 or"
-                            " more"
+                          ? "its subject or issuer has a string with"
+                            " characters that its type has not, or a number"
+                            " of 2^31 or more"
                           : "OpenSSL takes its extensions for invalid");
 }
 

@@ -569,8 +569,9 @@ wafcert_walk_attribute(wafcert_der_t *name,
 
 
 /*
- * NULL: this is more than ASCII, or than its type allows, or has blanks that are not as they should
- * be, which OpenSSL escapes, and passes over when it compares names.
+ * NULL: this is more than ASCII, or than its type allows, or has blanks that
+ * are not as they should be, which OpenSSL escapes, and passes over when it
+ * compares names.
  */
 
 static u_char *
