@@ -3,7 +3,7 @@
  * Guards around whatever the module allocates in a zone, for the nginx of
  * tools/asan: ASan knows nothing of what lies in memory that processes share.
  * They are looked at when memory is freed, and by each process when it exits.
- * What is freed is overwritten.
+ * What is free is filled with one byte, and is looked at when it is allocated.
  *
  * The module's calls of ngx_slab_*_locked() are compiled to come here.
  */
@@ -12,11 +12,12 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <sanitizer/lsan_interface.h>
+#include "guard.h"
 
 
 #define GUARD_LIVE   0x4755415244214c56ull
-#define GUARD_FREED  0x4755415244214652ull
 #define GUARD_JUNK   0xa5
+#define GUARD_FREED  0xa5a5a5a5a5a5a5a5ull
 
 
 /*
@@ -35,9 +36,9 @@ struct guard_s {
 };
 
 
-void *guard_alloc_locked(ngx_slab_pool_t *pool, size_t size);
-void *guard_calloc_locked(ngx_slab_pool_t *pool, size_t size);
-void guard_free_locked(ngx_slab_pool_t *pool, void *p);
+#define GUARD_SIZE(size)  (sizeof(guard_t) + (size) + sizeof(uint64_t))
+
+
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 const char *__lsan_default_options(void);
@@ -45,6 +46,8 @@ const char *__lsan_default_suppressions(void);
 
 static void *guard_create_conf(ngx_cycle_t *cycle);
 static void guard_check(guard_t *guard);
+static void guard_check_free(u_char *p, size_t size);
+static void guard_abort(void *p, const char *what);
 static void guard_exit(ngx_cycle_t *cycle);
 
 
@@ -92,20 +95,28 @@ guard_create_conf(ngx_cycle_t *cycle)
 void *
 guard_alloc_locked(ngx_slab_pool_t *pool, size_t size)
 {
+    u_char          *end;
     guard_t         *guard, *first;
     const uint64_t   magic = GUARD_LIVE;
 
-    guard = ngx_slab_alloc_locked(pool,
-                                  sizeof(guard_t) + size + sizeof(magic));
+    guard = ngx_slab_alloc_locked(pool, GUARD_SIZE(size));
     if (guard == NULL) {
         return NULL;
+    }
+
+    first = (guard_t *) pool->start;
+    end = (u_char *) guard + GUARD_SIZE(size);
+
+    if (guard == first) {
+        ngx_memset(end, GUARD_JUNK, pool->end - end);
+
+    } else {
+        guard_check_free((u_char *) guard, GUARD_SIZE(size));
     }
 
     guard->size = size;
     guard->magic = magic;
     ngx_memcpy((u_char *) (guard + 1) + size, &magic, sizeof(magic));
-
-    first = (guard_t *) pool->start;
 
     if (guard == first) {
         guard->next = guard;
@@ -154,34 +165,53 @@ guard_free_locked(ngx_slab_pool_t *pool, void *p)
 
     ngx_memory_barrier();
 
-    ngx_memset(p, GUARD_JUNK, guard->size);
-    guard->magic = GUARD_FREED;
+    ngx_memset(guard, GUARD_JUNK, GUARD_SIZE(guard->size));
 
     ngx_slab_free_locked(pool, guard);
 }
 
-
-/* ASan writes from where this was called */
 
 static void
 guard_check(guard_t *guard)
 {
     uint64_t  magic;
 
-    if (guard->magic == GUARD_LIVE) {
-        ngx_memcpy(&magic, (u_char *) (guard + 1) + guard->size,
-                   sizeof(magic));
-
-        if (magic == GUARD_LIVE) {
-            return;
-        }
+    if (guard->magic == GUARD_FREED) {
+        guard_abort(guard + 1, "freed twice");
     }
 
+    if (guard->magic != GUARD_LIVE) {
+        guard_abort(guard + 1, "written before its start, or not allocated");
+    }
+
+    ngx_memcpy(&magic, (u_char *) (guard + 1) + guard->size, sizeof(magic));
+
+    if (magic != GUARD_LIVE) {
+        guard_abort(guard + 1, "written after its end");
+    }
+}
+
+
+static void
+guard_check_free(u_char *p, size_t size)
+{
+    size_t  i;
+
+    for (i = 0; i < size; i++) {
+        if (p[i] != GUARD_JUNK) {
+            guard_abort(p + i, "written while it was free");
+        }
+    }
+}
+
+
+/* ASan writes from where this was called */
+
+static void
+guard_abort(void *p, const char *what)
+{
     ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0, "memory of a zone, %p: %s",
-                  guard + 1,
-                  guard->magic == GUARD_LIVE ? "written after its end"
-                  : guard->magic == GUARD_FREED ? "freed twice"
-                  : "written before its start, or not allocated");
+                  p, what);
     ngx_abort();
 }
 
