@@ -146,6 +146,10 @@ class Pool:
         self.pairs = [self.ordinary() for _ in range(60)]
         self.odd = ([self.unusual() for _ in range(60)]
                     + [self.spoilt() for _ in range(30)] + self.large())
+        self.dots = [self.dotted(*names) for names in (
+            ['.'], ['.', 'c.test'], ['c.test', '..', '.'], ['.'] * 3,
+            ['q' * 60 + '.' * 60], [('q' * 60 + '.') * 3 + 'q' * 60],
+            ['q' * 243 + '.' * 12], ['q' * 195 + '.' * 60])]
 
     def ca(self, subject, holder, by=None, **differs):
         self.serial += 1
@@ -250,6 +254,11 @@ class Pool:
                          **differs)
         return Pair(leaf.pem() + (by.pem() if by else ''), holder,
                     self.keys[holder].text)
+
+    def dotted(self, *names):
+        holder = self.holder('p256')
+        return Pair(self.leaf(holder, [dns(name) for name in names]).pem(),
+                    holder, self.keys[holder].text)
 
     def spoilt(self):
         """Some bytes of the leaf are changed."""

@@ -116,7 +116,8 @@ class Chooser:
     WEIGHTS = {'create': 24, 'modify': 14, 'delete': 7, 'show': 8, 'list': 5,
                'edge': 24, 'host': 16, 'check': 6, 'path': 3, 'wild': 6,
                'broken': 4, 'hold': 2, 'release': 2, 'together': 3,
-               'hello': 2, 'storm': 0.05, 'clock': 0.6, 'purge': 0.4,
+               'hello': 2, 'anew': 0.5, 'fill': 0.15, 'dots': 0.5,
+               'storm': 0.05, 'clock': 0.6, 'purge': 0.4,
                'reload': 0.12, 'kill': 0.12, 'restart': 0.06, 'upgrade': 0.04}
 
     def __init__(self, seed):
@@ -238,6 +239,21 @@ class Chooser:
     def some_purge(self, step):
         self.some_check(step)
 
+    def some_anew(self, step):
+        step.update(project=self.rng.choice(PROJECTS),
+                    host=self.rng.choice(ASKED[:-1]))
+
+    def some_fill(self, step):
+        step.update(project=self.rng.choice(PROJECTS[1:]),
+                    pair=self.rng.randrange(1000),
+                    other=self.rng.randrange(1000))
+
+    def some_dots(self, step):
+        self.some_create(step)
+        step.update(where='gate', odd=True, dry=False, framing='', query='',
+                    token='good', shape='')
+        step.pop('spoilt', None)
+
 
 # What a WAF answers: made from the answer that were true, and the id.
 LIES = {
@@ -318,6 +334,11 @@ class Run:
         self.step = step
         try:
             getattr(self, 'do_' + step['do'])(step)
+        except Found:
+            # a worker that has gone may be what it comes from
+            time.sleep(0.2)
+            self.server.look()
+            raise
         except Closed as closed:
             time.sleep(0.2)
             self.server.look()
@@ -450,6 +471,8 @@ class Run:
 
     def target(self, step, zone):
         """A certificate, or an id that there is none of."""
+        if 'one' in step:
+            return zone.records.get(step['one']), step['one']
         alive = zone.of(step['project'])
         if alive and step['target'] % 10:
             record = alive[step['target'] % len(alive)]
@@ -982,6 +1005,69 @@ class Run:
                 log.seek(max(0, log.tell() - 4000))
                 return b'\n%d\n' % self.steps in b'\n' + log.read()
         wait_for('what is recorded', logged)
+
+    def at_edge(self, call, project, number, **more):
+        """What an edge records if the WAF does what it is asked for."""
+        one = hashlib.sha256(f'{project} {number}'.encode()).hexdigest()[:32]
+        self.do_edge(Step({
+            'do': 'edge', 'where': 'open', 'call': call, 'project': project,
+            'id': number, 'one': one, 'name': f'n-{number}', 'pair': 0,
+            'odd': False, 'shape': '', 'parts': 'nck', 'lie': 'true',
+            'carry': 'length', 'delay': 0, 'framing': '', 'query': '',
+            'token': 'good', 'seed': 1, **more}))
+
+    def do_anew(self, step):
+        """What is dropped, and recorded anew, is another certificate."""
+        now = self.now()
+        fit = [n for n, pair in enumerate(self.pool.pairs)
+               if step['host'] in pair.hosts
+               and self.pool.made + pair.start < now < self.pool.made
+               + pair.end]
+        for number in step.rng().sample(fit, min(2, len(fit))):
+            self.at_edge('create', step['project'], 99, pair=number)
+            for _ in range(4):
+                self.do_host({**step, 'zone': 'edge', 'reject': False,
+                              'version': 1})
+            self.at_edge('delete', step['project'], 99)
+
+    def do_fill(self, step):
+        """A project takes its quota at an edge, and others have theirs."""
+        zone = self.zones['edge']
+        for project in PROJECTS:
+            for record in zone.of(project):
+                self.at_edge('delete', project, 0, one=record.id)
+        small = [n for n, pair in enumerate(self.pool.pairs)
+                 if len(pair.content) < 1000]
+        first, then = (small[step[name] % len(small)]
+                       for name in ('pair', 'other'))
+        self.at_edge('create', PROJECTS[0], 99, pair=first)
+        for number in range(QUOTA + 3):
+            self.at_edge('create', step['project'], number, pair=first)
+        there = len(self.listed(zone, step['project']))
+        if there > QUOTA:
+            raise Found('quota', f'an edge has {there} of {step["project"]}')
+        self.at_edge('create', PROJECTS[0], 99, pair=then)
+        for project in PROJECTS:
+            self.compare(zone, project)
+            for record in zone.of(project):
+                self.show(zone, record)
+
+    def do_dots(self, step):
+        """Certificates for dots come, are shown, and go."""
+        zone = self.zones['gate']
+        for pair in self.pool.dots:
+            answer = self.call('POST', self.path('gate', STRAY),
+                               self.token(step, 'gate', STRAY)[0],
+                               body({'name': 'dots', 'content': pair.content,
+                                     'key': pair.key}))
+            if answer.status != 200:
+                continue
+            path = self.path('gate', STRAY, '/' + answer.json['id'])
+            for method in ('GET', 'DELETE'):
+                self.must(self.call(method, path,
+                                    self.token(step, 'gate', STRAY)[0]), '200')
+            self.probe()
+        self.compare(zone, step['project'])
 
     def edge_refuses(self, where, spoilt, refused, call, parts, record, pair):
         if refused:
