@@ -166,6 +166,9 @@ sub found {
         my ($from, $to) = map { hex } $map =~ /^([\da-f]+)-([\da-f]+) rw.p /
             or next;
 
+        # ASan's own, of which next to nothing is there
+        next if $to - $from > 1 << 30;
+
         sysseek $mem, $from, 0;
         sysread $mem, my $bytes, $to - $from or next;
 
