@@ -37,6 +37,10 @@ http {{
     large_client_header_buffers 8 64k;
     add_header X-Worker $pid always;
     client_max_body_size 1m;
+
+    # on a slow machine, the rest of what is held comes late
+    client_header_timeout 1h;
+    client_body_timeout 1h;
     {temp}
 
     wafcert_zone zone=gate:{size} state=state seal_key=seal.key;
