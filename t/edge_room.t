@@ -61,6 +61,13 @@ my $server = Wafcert::Server->new(
             proxy_pass http://127.0.0.1:$waf->{port}/;
         }
 
+        location /bytes/ {
+            wafcert_validate zone=edge record=on;
+            wafcert_auth off;
+            wafcert_quota 9 5k;
+            proxy_pass http://127.0.0.1:$waf->{port}/;
+        }
+
         location /many/ {
             wafcert_validate zone=many record=on;
             wafcert_auth off;
@@ -402,24 +409,25 @@ $server->request(DELETE => path('edge', 'victim', "/$same"), undef,
 $room = fill();
 release($room);
 
-for my $method (qw(POST PUT)) {
-    my $project = lc "limited-$method";
+for ([ qw(quota POST) ], [ qw(quota PUT) ], [ qw(bytes POST) ]) {
+    my ($where, $method) = @$_;
+    my $project = lc "$where-$method";
     my @ids = map { new_id() } 1 .. 3;
 
     @sockets = map {
-        asked("quota_${method}_$_", 'quota',
-              $method => path('quota', $project,
+        asked("${where}_${method}_$_", $where,
+              $method => path($where, $project,
                               $method eq 'PUT' ? "/$ids[$_]" : ''),
               upload("q$_", 'rsa'), "X-Id: $ids[$_]")
     } 0 .. 2;
 
     my $taken = fill();
     is($taken, $room - 1,
-       "$method: a project has room for as many as it may have");
+       "$where, $method: a project has room for as many as it may have");
 
-    answered("quota_${method}_0", $sockets[0]);
+    answered("${where}_${method}_0", $sockets[0]);
     ok(knows($project, $ids[0]), 'which are recorded');
-    answered("quota_${method}_$_", $sockets[$_]) for 1, 2;
+    answered("${where}_${method}_$_", $sockets[$_]) for 1, 2;
     $server->wait_for('a line of the log', sub {
         2 == (() = $server->log
                    =~ /could not record .*: quota, project "$project"/g)
