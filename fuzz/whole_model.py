@@ -781,7 +781,7 @@ class Run:
                     self.show(self.zones[name], record)
         for host in ASKED:
             self.do_host({'zone': 'gate', 'reject': False, 'host': host,
-                          'version': 1})
+                          'version': 1, 'started': True})
 
     def do_purge(self, step):
         """All that a project has goes, and there is room again."""
@@ -810,18 +810,20 @@ class Run:
             else 'reject' if step['reject'] else 'gate']
         host = step['host']
         reject = step['reject'] and step['zone'] == 'gate'
-        slow = zone.base == 'known' or any(one.pair.slow for one in
-                                           zone.records.values())
-        for left in range(40 * slow, -1, -1):
+        slow = zone.base == 'known' or 'started' in step or any(
+            one.pair.slow for one in zone.records.values())
+        end = time.monotonic() + 20 * slow
+        while True:
+            late = time.monotonic() >= end
             try:
                 said = self.served(zone, host)
-                if said is not None or left == 0:
+                if said is not None or late:
                     got = whole_wire.handshake(port, host, step['version'])
                     self.judge_handshake(zone, host, got, said, reject)
                     return
             except Found:
                 # in a thread it is found out whether its key signs
-                if left == 0:
+                if late:
                     raise
             time.sleep(0.04)
 
