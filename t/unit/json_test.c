@@ -488,14 +488,13 @@ test_crowded(void **state)
         wafcert_reason_e  reason;
         const char       *sentence;
     } cases[] = {
-        { 4998, "1", WAFCERT_NAME_CHARACTER, "'['" },
-        { 4999, "1", WAFCERT_JSON_SYNTAX, "more members and elements than" },
-        { 4000, "\"[\\\\\\\"{[\"", WAFCERT_NAME_CHARACTER, "'['" },
-        { 4094, "{}", WAFCERT_NAME_CHARACTER, "'['" },
-        { 4095, "{}", WAFCERT_JSON_SYNTAX,
-          "line 2, column 12318: there are more arrays and objects than" },
-        { 4095, "[]", WAFCERT_JSON_SYNTAX, "more arrays and objects" },
-        { 2048, "[{}]", WAFCERT_JSON_SYNTAX, "more arrays and objects" },
+        { 1998, "1", WAFCERT_NAME_CHARACTER, "'['" },
+        { 1999, "1", WAFCERT_JSON_SYNTAX, "more members and elements than" },
+        { 1998, "\"[\\\\\\\"{[\"", WAFCERT_NAME_CHARACTER, "'['" },
+        { 1364, "[[{}]]", WAFCERT_NAME_CHARACTER, "'['" },
+        { 1365, "[[{}]]", WAFCERT_JSON_SYNTAX,
+          "line 2, column 9586: there are more arrays and objects than" },
+        { 1365, "[[[]]]", WAFCERT_JSON_SYNTAX, "more arrays and objects" },
         { 1, "\"{", WAFCERT_JSON_SYNTAX, "it ends before" }
     };
 
