@@ -59,7 +59,7 @@ static ngx_uint_t wafcert_job_matches(wafcert_job_t *job,
     const wafcert_x509_t *cert);
 static void wafcert_job_guess_leaf(wafcert_job_t *job);
 static void wafcert_job_renewed_leaf(wafcert_job_t *job);
-static ngx_uint_t wafcert_job_is_valid(const wafcert_job_t *job,
+static ngx_uint_t wafcert_job_leaf_grade(const wafcert_job_t *job,
     const wafcert_x509_t *cert);
 static ngx_int_t wafcert_job_mismatch(wafcert_job_t *job,
     const wafcert_sent_t *match);
@@ -690,15 +690,12 @@ wafcert_job_guess_leaf(wafcert_job_t *job)
 }
 
 
-/*
- * Where a certificate was renewed with its key, a file may have both.  A CA
- * with the key of its server stays an issuer.
- */
+/* Where a certificate was renewed with its key, a file may have both. */
 
 static void
 wafcert_job_renewed_leaf(wafcert_job_t *job)
 {
-    ngx_uint_t             i, valid, was;
+    ngx_uint_t             i, grade, was;
     const wafcert_x509_t  *leaf, *cert;
 
     if (job->policy->chain != WAFCERT_CHAIN_REPAIR) {
@@ -709,18 +706,15 @@ wafcert_job_renewed_leaf(wafcert_job_t *job)
         leaf = job->leaf->cert;
         cert = job->chain.sent[i].cert;
 
-        if (!wafcert_public_equal(&leaf->public, &cert->public)
-            || (wafcert_x509_issued(leaf, cert)
-                && !wafcert_x509_issued(cert, leaf)))
-        {
+        if (!wafcert_public_equal(&leaf->public, &cert->public)) {
             continue;
         }
 
-        valid = wafcert_job_is_valid(job, cert);
-        was = wafcert_job_is_valid(job, leaf);
+        grade = wafcert_job_leaf_grade(job, cert);
+        was = wafcert_job_leaf_grade(job, leaf);
 
-        if (valid > was
-            || (valid == was && cert->not_before > leaf->not_before))
+        if (grade > was
+            || (grade == was && cert->not_before > leaf->not_before))
         {
             job->leaf = &job->chain.sent[i];
         }
@@ -728,10 +722,16 @@ wafcert_job_renewed_leaf(wafcert_job_t *job)
 }
 
 
+/*
+ * A self-signed certificate is no renewal, valid or not, for no client trusts
+ * it; and a CA with the key of its server stays an issuer.
+ */
+
 static ngx_uint_t
-wafcert_job_is_valid(const wafcert_job_t *job, const wafcert_x509_t *cert)
+wafcert_job_leaf_grade(const wafcert_job_t *job, const wafcert_x509_t *cert)
 {
-    return cert->not_before <= job->now && job->now <= cert->not_after;
+    return (cert->self_signed ? 0 : 4) + (cert->is_ca ? 0 : 2)
+           + (cert->not_before <= job->now && job->now <= cert->not_after);
 }
 
 

@@ -327,6 +327,24 @@ subtest 'check_ssl_cert#416: an expired and a renewed one of one key' => sub {
              'of the others');
         is(handshake($port, 'renewed.test')->{leaf}, $newer->{leaf}, 'served');
     }
+
+    # made before or after, to try a server or to ask for a certificate
+    Wafcert::TLS::openssl('req', '-x509', '-new', '-config', 'ca.cnf',
+                          '-key', 'ec.key', '-subj', '/CN=renewed.test',
+                          '-addext', 'subjectAltName=DNS:renewed.test',
+                          '-days', 9, '-out', 'self.crt');
+    my $self = Wafcert::TLS::read_file('self.crt');
+
+    for my $of ($old, $newer) {
+        for my $content ("$of->{chain}$self", "$self$of->{chain}") {
+            my $answer = $server->request(POST => '?dry_run=true', body(
+                name => \'self-signed', content => \$content,
+                key => \$old->{key}));
+
+            is($answer->json->{fingerprint}, $of->{leaf},
+               'no self-signed one instead of it');
+        }
+    }
 };
 
 
