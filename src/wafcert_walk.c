@@ -172,6 +172,7 @@ wafcert_walk(wafcert_x509_t *cert)
         || wafcert_der_enter(&tbs, WAFCERT_DER_SEQUENCE, &subject) != NGX_OK
         || wafcert_der_get(&tbs, WAFCERT_DER_SEQUENCE, &spki) != NGX_OK
         || wafcert_walk_signature(cert, &outer, &algo.body) != NGX_OK
+        || cert->odd_dates
         || wafcert_walk_time(&validity, &cert->not_before) != NGX_OK
         || wafcert_walk_time(&validity, &cert->not_after) != NGX_OK
         || !wafcert_der_end(&validity)
@@ -240,9 +241,7 @@ wafcert_walk_time(wafcert_der_t *der, int64_t *ms)
 
     *ms = INT64_MIN;
 
-    if (ASN1_STRING_set(time, tlv.body.data, (int) tlv.body.len)
-        && wafcert_x509_whole_time(time))
-    {
+    if (ASN1_STRING_set(time, tlv.body.data, (int) tlv.body.len)) {
         *ms = wafcert_x509_time(time);
     }
 

@@ -70,6 +70,7 @@ static ngx_int_t wafcert_x509_extension(const wafcert_x509_t *cert,
     wafcert_ext_e ext, wafcert_der_t *der);
 static void wafcert_x509_asn1_string(const ASN1_STRING *string,
     ngx_str_t *str);
+static ngx_uint_t wafcert_x509_odd_dates(const ngx_str_t *validity);
 
 
 static const char  wafcert_x509_odd_date[] =
@@ -362,7 +363,12 @@ wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
     rc = wafcert_x509_open(validator, cert);
 
     if (rc == NGX_DECLINED) {
-        *fault = "does not follow the structure of a certificate";
+
+        /* OpenSSL 3.5 reads no such dates */
+
+        *fault = cert->odd_dates
+                 ? wafcert_x509_odd_date
+                 : "does not follow the structure of a certificate";
     }
 
     if (rc != NGX_OK) {
@@ -381,10 +387,7 @@ wafcert_x509_decode(wafcert_validator_t *validator, wafcert_x509_t *cert,
         return NGX_DECLINED;
     }
 
-    if (!validator->stored
-        && (!wafcert_x509_whole_time(X509_get0_notBefore(cert->x509))
-            || !wafcert_x509_whole_time(X509_get0_notAfter(cert->x509))))
-    {
+    if (cert->odd_dates && !validator->stored) {
         *fault = wafcert_x509_odd_date;
         return NGX_DECLINED;
     }
@@ -536,6 +539,7 @@ wafcert_x509_fields(wafcert_x509_t *cert, const char **fault)
     }
 
     cert->issuer_der = whole[2];
+    cert->odd_dates = wafcert_x509_odd_dates(&whole[3]);
     cert->subject_der = whole[4];
     cert->spki = whole[5];
 
@@ -759,18 +763,31 @@ wafcert_x509_time(const ASN1_TIME *time)
 }
 
 
-/* RFC 5280, 4.1.2.5; OpenSSL reads others, and accepts none of them */
+/* RFC 5280, 4.1.2.5; OpenSSL 3.0 reads others, and accepts none of them */
 
-ngx_uint_t
-wafcert_x509_whole_time(const ASN1_TIME *time)
+static ngx_uint_t
+wafcert_x509_odd_dates(const ngx_str_t *validity)
 {
-    int  len;
+    size_t         len;
+    wafcert_der_t  der, inner;
+    wafcert_tlv_t  tlv;
 
-    len = (ASN1_STRING_type(time) == V_ASN1_UTCTIME)
-          ? sizeof("YYMMDDHHMMSSZ") - 1 : sizeof("YYYYMMDDHHMMSSZ") - 1;
+    wafcert_der_init(&der, validity);
 
-    return ASN1_STRING_length(time) == len
-           && ASN1_STRING_get0_data(time)[len - 1] == 'Z';
+    if (wafcert_der_enter(&der, WAFCERT_DER_SEQUENCE, &inner) != NGX_OK) {
+        return 0;
+    }
+
+    while (wafcert_der_next(&inner, &tlv) == NGX_OK) {
+        len = (tlv.tag == V_ASN1_UTCTIME)
+              ? sizeof("YYMMDDHHMMSSZ") - 1 : sizeof("YYYYMMDDHHMMSSZ") - 1;
+
+        if (tlv.body.len != len || tlv.body.data[len - 1] != 'Z') {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -92,6 +92,7 @@ typedef struct {
     unsigned                negative:1;     /* the serial number is */
     unsigned                odd_name:1;     /* subject or issuer: Go cannot */
                                             /* read it, and OpenSSL can */
+    unsigned                odd_dates:1;    /* such as no client accepts */
     unsigned                walked:1;       /* read without OpenSSL */
     unsigned                cached:1;
 
@@ -193,9 +194,6 @@ ngx_uint_t wafcert_x509_issued(const wafcert_x509_t *cert,
 
 /* In ms since 1970 UTC; INT64_MIN: it is none. */
 int64_t wafcert_x509_time(const ASN1_TIME *time);
-
-/* Whether it is written as certificates have it. */
-ngx_uint_t wafcert_x509_whole_time(const ASN1_TIME *time);
 
 /* As it is told: "2027-06-30T12:00:00Z". */
 void wafcert_x509_date(int64_t ms, char *buf, size_t size);
