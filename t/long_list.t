@@ -275,18 +275,23 @@ is($server->request(GET => '?exp_status=1')->json->{total}, 0,
    'clients go away, the worker is there');
 
 
-# A worker that is told to exit first ends what it does in turns.
+# A worker that is told to exit first ends what it does in turns.  An edge in
+# front of it is the same worker, which asks itself no more by then.
 
-my ($worker) = $server->workers;
-kill STOP => $worker;
-my @sockets = map { $server->send(GET => '?exp_status=1') } 1 .. 50;
-kill CONT => $worker;
-sleep 0.02;
-kill QUIT => $worker;
+SKIP: {
+    skip 'the edge exits, too', 1 if $ENV{WAFCERT_EDGE};
 
-is(scalar(grep { my $answer = eval { Wafcert::Server::read_answer($_) };
-                 $answer && $answer->{status} == 200 } @sockets), 50,
-   'a worker that exits answers the lists that it has begun');
+    my ($worker) = $server->workers;
+    kill STOP => $worker;
+    my @sockets = map { $server->send(GET => '?exp_status=1') } 1 .. 50;
+    kill CONT => $worker;
+    sleep 0.02;
+    kill QUIT => $worker;
+
+    is(scalar(grep { my $answer = eval { Wafcert::Server::read_answer($_) };
+                     $answer && $answer->{status} == 200 } @sockets), 50,
+       'a worker that exits answers the lists that it has begun');
+}
 
 
 sub read_some {
