@@ -231,7 +231,11 @@ ngx_http_wafcert_mask_header(u_char *buf, u_char *end)
 
         p += sizeof("token") - 1;
 
-        if (name == buf || (name[-1] != '"' && name[-1] != LF)) {
+        /* what is no text may have been a line's end */
+
+        if (name == buf
+            || (name[-1] != '"' && name[-1] >= ' ' && name[-1] < 0x7f))
+        {
             continue;
         }
 

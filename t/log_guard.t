@@ -165,6 +165,16 @@ sub none_in_log {
         $server->request(GET => '//empty', undef, "$name: $token");
         none_in_log($name, $token);
     }
+
+    # a header whose line has become a part of another one
+    for my $byte ("\xae", "\x01", "\x7f") {
+        my $socket = $server->socket;
+
+        Wafcert::Server::write_all($socket,
+            "GET / HTTP/1.1\r\nHost: local${byte}Auth-Token: $token\r\n\r\n");
+        is(Wafcert::Server::read_answer($socket)->{status}, 400, 'such a host');
+        none_in_log(sprintf('behind the byte %02x', ord $byte), $token);
+    }
 }
 
 
