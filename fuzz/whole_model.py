@@ -98,7 +98,7 @@ class Zone:
             self.dead.setdefault(project, []).append(one)
 
     def may_be_full(self, pair):
-        used = len(pair.content) + sum(
+        used = 2000 + 2 * len(pair.content) + 99 * len(pair.hosts) + sum(
             2000 + 2 * sum(map(len, one.chain or [b'x' * 9000]))
             + 99 * len(one.pair.hosts)
             for one in self.records.values())
